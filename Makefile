@@ -1,0 +1,63 @@
+# make demo   the real thing on the bundled clip: out/demo.blend, .fbx, .mp4, .png
+# make test   every test this Python can run (3.11: torch and Blender 4.5; 3.13: Blender 5.2)
+# make lint   ruff and types
+# make addon  the zips for Blender, into dist/
+# make bench  speed ratios on this machine
+# Needs make, Python 3.11 or 3.13 with venv, and the shared libraries listed in docs/development.md.
+# PYTHON=python3.13 VENV=.venv-3.13 chooses another interpreter and another environment.
+
+VENV ?= .venv
+PYTHON ?= $(shell .ci/find-python 3.11 3.13)
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+
+# What the tests need beyond the package. torch 2.13.0 is an exact pin in pyproject.toml, and only Python 3.11 gets it
+# here: an open range would let pip choose the newest release, whose Linux wheel brings gigabytes of CUDA.
+TEST_EXTRAS = $(shell $(BIN)/python -c "import sys; print('blender,train,smplx,dev' if sys.version_info < (3, 12) else 'blender,dev')")
+
+.PHONY: setup demo test lint addon bench test-gui clean help
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+# Each stamp is the record of one finished install; it is remade when pyproject.toml changes.
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "make: set PYTHON to a Python 3.11 or 3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade "pip>=25"
+
+$(VENV)/.stamp-demo: pyproject.toml | $(BIN)/python
+	$(PIP) install -e ".[blender]"
+	@touch $@
+
+$(VENV)/.stamp-test: pyproject.toml | $(BIN)/python
+	$(PIP) install -e ".[$(TEST_EXTRAS)]"
+	@touch $@ $(VENV)/.stamp-demo
+
+setup: $(VENV)/.stamp-test
+
+demo: $(VENV)/.stamp-demo
+	@mkdir -p out
+	$(BIN)/pose2mesh animate tests/data/demo_clip/*.mp4 -o out/demo.blend -o out/demo.fbx -o out/demo.mp4 -o out/demo.png
+
+test: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+addon: $(VENV)/.stamp-demo
+	$(BIN)/python build_addon.py --validate
+
+bench: $(VENV)/.stamp-demo
+	$(BIN)/pose2mesh bench
+
+# A real Blender window on a virtual screen; Linux, root and about 2 GB: see tests/gui/README in docs/development.md.
+test-gui: $(VENV)/.stamp-demo
+	$(BIN)/python build_addon.py --platform linux-x64 --python 3.14
+	tests/gui/run.sh
+
+clean:
+	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

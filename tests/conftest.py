@@ -1,0 +1,53 @@
+"""Fixtures for all tests: shared data, the demo clip, the bundled models and a clean Blender file."""
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+VIDEO_SUFFIXES = {".mp4", ".mov", ".webm", ".mkv", ".avi"}
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Large test data kept beside the checkout; tests that need it are skipped where it is not."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("test data beside the checkout (../shared) is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The real clip that the repository bundles: one person, a few seconds."""
+    clips = sorted(p for p in (ROOT / "tests" / "data" / "demo_clip").iterdir() if p.suffix in VIDEO_SUFFIXES)
+    assert clips, "tests/data/demo_clip holds no clip"
+    return clips[0]
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The bundled weights and body."""
+    folder = ROOT / "addon_models"
+    assert (folder / "index.json").is_file(), "addon_models/index.json is missing"
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def clean_blend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test of a module that imports bpy starts from an empty Blender file; others never load Blender."""
+    if "bpy" in sys.modules and hasattr(request.module, "bpy"):
+        import bpy
+
+        # Not read_factory_settings: that would switch off an add-on that a module registered for its tests.
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+    yield
