@@ -73,7 +73,7 @@ def test_truncated_missing_and_unlisted_files_are_refused(copy):
     with pytest.raises(AssetError, match="bytes, not the"):
         assets.asset_path(name)
     (folder / name).unlink()
-    with pytest.raises(AssetError, match="missing: .*Reinstall"):
+    with pytest.raises(AssetError, match=r"missing: .*Reinstall"):
         assets.asset_path(name)
     (folder / "stray.onnx").write_bytes(b"x")
     with pytest.raises(AssetError, match="not listed"):
@@ -82,19 +82,22 @@ def test_truncated_missing_and_unlisted_files_are_refused(copy):
         assets.asset_path("../secret")
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[]", '{"schema": 99, "assets": []}', '{"schema": 1, "assets": [{}]}'])
+BAD_INDEX = [None, "", "{", "[]", '{"schema": 99, "assets": []}', '{"schema": 1, "assets": [{}]}']
+
+
+@pytest.mark.parametrize("content", BAD_INDEX)
 def test_a_bad_index_is_named(copy, content):
     folder, name = copy
     (folder / "index.json").unlink()
     if content is not None:
         (folder / "index.json").write_text(content)
     assets.forget()
-    with pytest.raises(AssetError, match="index.json.*Reinstall"):
+    with pytest.raises(AssetError, match=r"index.json.*Reinstall"):
         assets.asset_path(name)
     assert assets.verify_all() == [("index.json", False, assets.verify_all()[0][2])]
 
 
 def test_a_missing_folder_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(assets, "_PACKAGE", tmp_path / "nowhere" / "package")
-    with pytest.raises(AssetError, match="addon_models.*Reinstall"):
+    with pytest.raises(AssetError, match=r"addon_models.*Reinstall"):
         assets.models_dir()

@@ -1,6 +1,6 @@
-"""The bundled files (weights, body, detectors): where they lie and whether they are the ones we shipped. No `bpy` module use.
+"""The bundled files (weights, body, detectors): where they lie, and whether they are ours. No `bpy` module use.
 
-`index.json` in the same folder lists every file with its sha256; a file that is not in it, or whose bytes differ, is refused.
+`index.json` in their folder lists every file with its sha256; one that is not listed, or that differs, is refused.
 """
 
 from __future__ import annotations

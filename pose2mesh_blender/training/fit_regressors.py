@@ -194,7 +194,7 @@ def main(argv: list[str] | None = None) -> int:
     for name, distance in residuals(body, rows, published).items():
         entries = np.count_nonzero(rows[name], axis=1)
         mm = distance * 1e3
-        print(f"{name}: residual mean {mm.mean():.1f} mm, worst joint mean {mm.mean(0).max():.1f} mm, max {mm.max():.1f} mm; "
+        print(f"{name}: residual mean {mm.mean():.1f} mm, worst joint {mm.mean(0).max():.1f}, max {mm.max():.1f}; "
               f"{entries.sum()} entries, {entries.min()}-{entries.max()} a joint")
         print("   per joint, mm:", " ".join(f"{d:.1f}" for d in mm.mean(0)))
     np.savez_compressed(args.output, **to_csr(rows))
