@@ -1,0 +1,64 @@
+"""What differs between Blender versions, in one place: layered actions (4.4 to 5.x) and their F-curves."""
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+CONSTANT, LINEAR = 0, 1  # values of Keyframe.interpolation as foreach_set wants them
+
+
+def new_action(owner: bpy.types.ID, name: str) -> bpy.types.ActionChannelbag:
+    """Give `owner` (an Object or a Key) a new action of its own and return the bag that takes its F-curves."""
+    animation = owner.animation_data or owner.animation_data_create()
+    action = bpy.data.actions.new(name)
+    slot = action.slots.new(id_type=owner.id_type, name=owner.name)
+    bag = action.layers.new("Layer").strips.new(type="KEYFRAME").channelbag(slot, ensure=True)
+    animation.action = action
+    animation.action_slot = slot  # an action that was empty when assigned leaves its slot unassigned
+    return bag
+
+
+def curves(owner: bpy.types.ID | None) -> list[bpy.types.FCurve]:
+    """The F-curves that move `owner` through its own action; empty when it has none."""
+    animation = owner.animation_data if owner else None
+    if not animation or not animation.action or not animation.action_slot:
+        return []
+    return [curve for layer in animation.action.layers for strip in layer.strips
+            if (bag := strip.channelbag(animation.action_slot)) for curve in bag.fcurves]
+
+
+def find_curve(owner: bpy.types.ID | None, path: str, index: int = 0) -> bpy.types.FCurve | None:
+    return next((c for c in curves(owner) if c.data_path == path and c.array_index == index), None)
+
+
+def add_curve(bag: bpy.types.ActionChannelbag, path: str, frames: np.ndarray, values: np.ndarray, *, index: int = 0,
+              interpolation: int | np.ndarray = LINEAR) -> bpy.types.FCurve:
+    """Write a whole F-curve at once. frames, values: (N,); interpolation: one value or (N,)."""
+    curve = bag.fcurves.new(path, index=index)
+    points = curve.keyframe_points
+    points.add(len(frames))
+    points.foreach_set("co", np.column_stack([frames, values]).astype(np.float32).ravel())
+    points.foreach_set("interpolation", np.broadcast_to(interpolation, len(frames)).astype(np.int32))
+    curve.update()
+    return curve
+
+
+def key_frames(curve: bpy.types.FCurve) -> np.ndarray:
+    """(N, 2) frame and value of every key of `curve`."""
+    co = np.empty(2 * len(curve.keyframe_points), np.float32)
+    curve.keyframe_points.foreach_get("co", co)
+    return co.reshape(-1, 2)
+
+
+def sample(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
+    """Values of `curve` at `frames` (N,), as Blender plays it."""
+    return np.fromiter((curve.evaluate(f) for f in frames), np.float64, len(frames))
+
+
+def remove_action(owner: bpy.types.ID | None) -> None:
+    """Take `owner`'s action away, and delete it when nobody else uses it."""
+    animation = owner.animation_data if owner else None
+    if animation and (action := animation.action):
+        animation.action = None
+        if not action.users:
+            bpy.data.actions.remove(action)

@@ -1,0 +1,57 @@
+"""Material of a person: an image in SMPL's official UV layout on a plain surface."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..core.assets import load_index, models_dir, asset_path
+from ..core.errors import AssetError, ExportError
+
+SKIN = (0.62, 0.45, 0.36, 1.0)
+
+
+def default_texture() -> Path | None:
+    """The bundled texture, or None when this copy has none."""
+    try:
+        name = next((a["file"] for a in load_index()["assets"] if Path(a["file"]).name.startswith("texture")), None)
+        return asset_path(name) if name else None
+    except AssetError:
+        return None
+
+
+def new_material(name: str, texture: Path | None) -> bpy.types.Material:
+    """A matte Principled material; `texture` is an image in SMPL's UV layout, None gives a plain skin tone."""
+    material = bpy.data.materials.new(name)
+    if bpy.app.version < (5, 0):
+        material.use_nodes = True
+    material.diffuse_color = SKIN
+    surface = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    surface.inputs["Base Color"].default_value = SKIN
+    surface.inputs["Roughness"].default_value = 0.7
+    if texture:
+        set_texture(material, texture)
+    return material
+
+
+def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
+    """Show `texture` on `material`, replacing the image it had. Raises ExportError when it is not a readable image."""
+    try:
+        image = bpy.data.images.load(str(texture), check_existing=True)
+    except RuntimeError as error:
+        raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.") from error
+    if not image.size[0]:
+        bpy.data.images.remove(image)
+        raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.")
+    if not image.packed_file:
+        image.pack()  # the .blend must not depend on where the add-on is installed
+    tree = material.node_tree
+    node = next((n for n in tree.nodes if n.type == "TEX_IMAGE"), None)
+    if node is None:
+        surface = next(n for n in tree.nodes if n.type == "BSDF_PRINCIPLED")
+        node = tree.nodes.new("ShaderNodeTexImage")
+        node.location = (surface.location.x - 320, surface.location.y)
+        tree.links.new(node.outputs["Color"], surface.inputs["Base Color"])
+    node.image = image
+    tree.nodes.active = node  # Workbench shows the active image node
+    return image

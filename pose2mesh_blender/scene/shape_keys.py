@@ -1,0 +1,132 @@
+"""Shape keys of a moving mesh, stored in either of two ways that convert into each other without loss.
+
+*Absolute*: one F-curve, `eval_time`, walks through the keys; fast to play, retimed by moving two points.
+*Relative*: every key has its own value F-curve; what FBX, glTF and USD understand.
+"""
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from . import compat
+
+SPACING = 10.0  # Blender places absolute keys at eval_time 0 (Basis), 10, 20, ...
+
+
+def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: str) -> None:
+    """Basis (the mesh as it is) and one absolute shape key per frame, played by one `eval_time` curve.
+
+    frames: (N,) increasing scene frames. vertices: iterable of N float32 arrays (V, 3) in the object's space.
+    """
+    ob.shape_key_add(name="Basis")
+    for frame, positions in zip(frames, vertices):
+        block = ob.shape_key_add(name=f"f{frame:06d}", from_mix=False)
+        block.points.foreach_set("co", np.ascontiguousarray(positions, np.float32).ravel())
+    key = ob.data.shape_keys
+    key.use_relative = False
+    key.name = ob.data.name
+    _write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1))
+
+
+def to_relative(ob: bpy.types.Object) -> None:
+    """Turn absolute keys into relative ones that show the same shape at every whole frame and at every key."""
+    key = ob.data.shape_keys
+    if key.use_relative:
+        return
+    curve = compat.find_curve(key, "eval_time")
+    blocks = key.key_blocks
+    if curve is None:
+        frames, times, held = np.zeros(1), np.array([key.eval_time]), np.zeros(1, bool)
+    else:
+        frames, times, held = _samples(curve)
+    weights = _weights(times, len(blocks))
+    name = key.animation_data.action.name if curve else ob.name
+    compat.remove_action(key)
+    key.use_relative = True
+    bag = compat.new_action(key, name)
+    for column in range(1, len(blocks)):
+        used = np.flatnonzero(weights[:, column])
+        if not len(used):
+            blocks[column].value = 0.0
+            continue
+        # the neighbours of a key's non-zero stretch hold it at zero; more points would say nothing new
+        near = np.unique(np.clip(used[:, None] + np.arange(-1, 2), 0, len(frames) - 1))
+        compat.add_curve(bag, f'key_blocks["{blocks[column].name}"].value', frames[near], weights[near, column],
+                         interpolation=np.where(held[near], compat.CONSTANT, compat.LINEAR))
+
+
+def to_absolute(ob: bpy.types.Object) -> None:
+    """Turn relative keys back into absolute ones.
+
+    Raises ValueError when the values are not those of one walk through the keys (somebody mixed them by hand).
+    """
+    key = ob.data.shape_keys
+    if not key.use_relative:
+        return
+    blocks = key.key_blocks
+    by_path = {c.data_path: c for c in compat.curves(key)}
+    columns = [by_path.get(f'key_blocks["{b.name}"].value') for b in blocks]
+    points = [compat.key_frames(c) for c in columns if c]
+    frames = np.unique(np.concatenate([p[:, 0] for p in points])) if points else np.zeros(1)
+    weights = np.column_stack([compat.sample(c, frames) if c else np.full(len(frames), b.value if i else 0.0)
+                               for i, (b, c) in enumerate(zip(blocks, columns))])
+    times = _times(weights)
+    held = np.zeros(len(frames), bool)
+    for curve in filter(None, columns):
+        for point in curve.keyframe_points:
+            if point.interpolation == "CONSTANT":
+                held[np.searchsorted(frames, point.co[0])] = True
+    action = key.animation_data.action.name if key.animation_data and key.animation_data.action else ob.name
+    compat.remove_action(key)
+    for block in blocks:
+        block.value = 0.0
+    key.use_relative = False
+    _write_eval_time(key, action, frames, times, held)
+
+
+def _write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: np.ndarray,
+                     held: np.ndarray | None = None) -> None:
+    """The `eval_time` curve with as few points as the motion allows; holds the pose over gaps (absent person)."""
+    if held is None:
+        step = np.diff(frames)
+        held = np.append(step > 1.5 * np.median(step) if len(step) else [], False).astype(bool)
+    keep = np.ones(len(frames), bool)
+    keep[1:-1] = (np.abs(np.diff(frames, 2)) > 1e-6) | (np.abs(np.diff(times, 2)) > 1e-6) | held[1:-1] | held[:-2]
+    bag = compat.new_action(key, name)
+    compat.add_curve(bag, "eval_time", frames[keep], times[keep],
+                     interpolation=np.where(held[keep], compat.CONSTANT, compat.LINEAR))
+
+
+def _samples(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Frames (the curve's keys and the whole frames between), eval_time there, and where it holds until the next."""
+    keys = compat.key_frames(curve)[:, 0].astype(float)
+    whole = np.arange(np.ceil(keys[0]), keys[-1] + 1)
+    stops = [i for i, point in enumerate(list(curve.keyframe_points)[:-1]) if point.interpolation == "CONSTANT"]
+    for i in stops:
+        whole = whole[(whole <= keys[i]) | (whole >= keys[i + 1])]
+    frames = np.unique(np.concatenate([keys, whole]))
+    return frames, compat.sample(curve, frames), np.isin(frames, keys[stops])
+
+
+def _weights(times: np.ndarray, count: int) -> np.ndarray:
+    """(N,) eval_time -> (N, count) share of each key; at most two neighbours are non-zero."""
+    place = np.clip(times / SPACING, 0, count - 1)
+    near = np.round(place)
+    place = np.where(np.abs(place - near) < 1e-4, near, place)  # float32 curves miss whole keys by a hair
+    low = np.minimum(place.astype(int), count - 2)
+    weights = np.zeros((len(times), count))
+    rows = np.arange(len(times))
+    weights[rows, low + 1] = place - low
+    weights[rows, low] = 1 - (place - low)
+    return weights
+
+
+def _times(weights: np.ndarray) -> np.ndarray:
+    """(N, count) shares as `_weights` makes them, Basis column ignored -> (N,) eval_time."""
+    shares = weights.copy()
+    shares[:, 0] = np.where(shares[:, 1] > 0, 1 - shares[:, 1:].sum(1), 0.0)
+    shares[:, 0] = np.where(np.abs(shares[:, 1:]).max(1) < 1e-9, 1.0, shares[:, 0])
+    place = shares @ np.arange(shares.shape[1])
+    if np.abs(_weights(SPACING * place, shares.shape[1])[:, 1:] - shares[:, 1:]).max() > 1e-3:
+        raise ValueError("These shape keys are mixed by hand and cannot be put on one time line.")
+    return SPACING * place

@@ -1,0 +1,170 @@
+"""A take as Blender data: one collection with the camera, the footage behind it, and a moving mesh per person."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core.body import Body, load_body
+from ..core.errors import TakeError
+from ..core.take import Take
+from . import camera, compat, material, mesh, shape_keys
+
+# Custom properties by which operators and exports recognise what is ours.
+TAKE, PERSON, FPS, SIZE, RANGE = ("pose2mesh_take", "pose2mesh_person", "pose2mesh_fps", "pose2mesh_size",
+                                  "pose2mesh_range")
+
+
+def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene: bool = False,
+               texture: Path | None = None, body: Body | None = None, relative: bool = False) -> bpy.types.Collection:
+    """Put a solved take into `scene` (default: the current one) and return its new collection.
+
+    Frame i of the footage lands on scene frame `scene.frame_start + i`, one picture per scene frame.
+    match_scene: also give the scene the footage's frame rate, size, range and camera; otherwise nothing of the
+    scene changes but the added collection. texture: image in SMPL's UV layout (default: the bundled one).
+    relative: store relative instead of absolute shape keys.
+    Raises TakeError when the take holds nobody. On any error Blender's data is as before.
+    """
+    scene = scene or bpy.context.scene
+    body = body or load_body()
+    people = {person: rows for person in take.people if len(rows := present(take, person))}
+    if not people:
+        raise TakeError(f"{take.folder}: no person was found in this take.",
+                        "Use footage that shows a whole person, or animate it again.")
+    texture = texture or material.default_texture()
+    before = _data()
+    try:
+        name = _take_name(Path(take.footage.get("path") or take.folder.name).stem)
+        collection = bpy.data.collections.new(name)
+        scene.collection.children.link(collection)
+        collection[TAKE] = str(take.folder)
+        collection[FPS] = take.fps
+        collection[SIZE] = take.image_size
+        start = scene.frame_start
+        collection[RANGE] = (start + int(take.frames[0]), start + int(take.frames[-1]))
+        collection.objects.link(_camera(take, name, scene, start))
+        for number, (person, rows) in enumerate(people.items(), 1):
+            ob = _person(take, person, rows, f"{name} Person {number:02d}", body, texture, start)
+            collection.objects.link(ob)
+            if relative:
+                shape_keys.to_relative(ob)
+    except BaseException:
+        bpy.data.batch_remove(_data() - before)
+        raise
+    if match_scene:
+        match_scene_to_take(scene, collection)
+    return collection
+
+
+def match_scene_to_take(scene: bpy.types.Scene, collection: bpy.types.Collection) -> None:
+    """Give the scene the take's frame rate, picture size, frame range and camera."""
+    set_fps(scene, collection[FPS])
+    scene.render.resolution_x, scene.render.resolution_y = (int(v) for v in collection[SIZE])
+    scene.render.resolution_percentage = 100
+    scene.frame_start, scene.frame_end = (int(v) for v in collection[RANGE])
+    scene.camera = take_camera(collection)
+    scene.frame_set(scene.frame_start)
+
+
+def scene_matches(scene: bpy.types.Scene, collection: bpy.types.Collection) -> bool:
+    """Whether `match_scene_to_take` would change nothing that is seen."""
+    render = scene.render
+    return (abs(render.fps / render.fps_base - collection[FPS]) < 0.01
+            and (render.resolution_x, render.resolution_y) == tuple(collection[SIZE])
+            and (scene.frame_start, scene.frame_end) == tuple(collection[RANGE])
+            and scene.camera == take_camera(collection))
+
+
+def set_fps(scene: bpy.types.Scene, fps: float) -> None:
+    """Any frame rate as Blender's whole number over a base: 29.97 is 30 / 1.001."""
+    whole = max(1, round(fps))
+    scene.render.fps, scene.render.fps_base = whole, whole / fps
+
+
+def people_of(collection: bpy.types.Collection) -> list[bpy.types.Object]:
+    """The persons' mesh objects in a take's collection."""
+    return [ob for ob in collection.all_objects if is_person(ob)]
+
+
+def is_person(ob: bpy.types.Object | None) -> bool:
+    return bool(ob) and ob.type == "MESH" and PERSON in ob and ob.data.shape_keys is not None
+
+
+def take_camera(collection: bpy.types.Collection) -> bpy.types.Object | None:
+    return next((ob for ob in collection.all_objects if ob.type == "CAMERA"), None)
+
+
+def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
+    """The collections of takes in `scene`, in the order of the outliner."""
+    return [c for c in scene.collection.children_recursive if TAKE in c]
+
+
+def present(take: Take, person: int) -> np.ndarray:
+    """Rows of the take (N,) in which the person has a finished mesh."""
+    if not take.has_mesh(person):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(take.done & np.isfinite(take.translation(person)).all(1))
+
+
+def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, texture: Path | None,
+            start: int) -> bpy.types.Object:
+    """Mesh object: location curves carry the pelvis through the world, shape keys the pose around it."""
+    rotation = take.world_from_camera[:3, :3].astype(np.float32)
+    stored = take.vertices(person)
+    first = stored[rows[0]] @ rotation.T
+    data = mesh.new_mesh(name, first, body.faces, body.vt, body.ft)
+    data.materials.append(material.new_material(name, texture))
+    ob = bpy.data.objects.new(name, data)
+    ob[PERSON], ob[FPS] = person, take.fps
+    frames = start + take.frames[rows]
+
+    def posed() -> Iterator[np.ndarray]:
+        for row in rows:
+            yield stored[row] @ rotation.T
+
+    shape_keys.add_keys(ob, frames, posed(), name)
+    places = take.translation(person)[rows] @ rotation.T + take.world_from_camera[:3, 3]
+    ob.location = places[0]
+    bag = compat.new_action(ob, name)
+    for axis in range(3):
+        compat.add_curve(bag, "location", frames, places[:, axis], index=axis)
+    _hide_while_absent(bag, start + take.frames, np.isin(np.arange(len(take)), rows))
+    return ob
+
+
+def _hide_while_absent(bag: bpy.types.ActionChannelbag, frames: np.ndarray, here: np.ndarray) -> None:
+    """Key the person's visibility where it changes; no curve at all for somebody who is always there."""
+    if here.all():
+        return
+    changes = np.flatnonzero(np.append(True, here[1:] != here[:-1]))
+    for path in ("hide_viewport", "hide_render"):
+        compat.add_curve(bag, path, frames[changes], ~here[changes], interpolation=compat.CONSTANT)
+
+
+def _camera(take: Take, name: str, scene: bpy.types.Scene, start: int) -> bpy.types.Object:
+    render = scene.render
+    aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+    ob = camera.new_camera(f"{name} Camera", take.intrinsics, take.image_size, take.world_from_camera, aspect)
+    if path := take.footage.get("path"):
+        clip = camera.open_clip(Path(path), start)
+        if clip:
+            camera.show_clip(ob, clip, take.image_size)
+    return ob
+
+
+def _take_name(stem: str) -> str:
+    """"<Clip> Take 001", counted up past the takes that exist; Blender cuts names at 63 bytes."""
+    stem = stem[:36]
+    number = 1
+    while f"{stem} Take {number:03d}" in bpy.data.collections:
+        number += 1
+    return f"{stem} Take {number:03d}"
+
+
+def _data() -> set[bpy.types.ID]:
+    """Everything `build_take` may add, to take it back after an error."""
+    data = bpy.data
+    return {block for group in (data.collections, data.objects, data.meshes, data.cameras, data.materials, data.images,
+                                data.actions, data.movieclips) for block in group}

@@ -1,0 +1,217 @@
+"""A take becomes Blender data: placed right, played right, and nothing of the user's is touched."""
+from __future__ import annotations
+
+import bpy
+import numpy as np
+import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Vector
+from walking_take import FPS, INTRINSICS, SIZE, make_take, world_vertices
+
+from pose2mesh_blender.core.errors import TakeError
+from pose2mesh_blender.scene import compat, shape_keys, takes
+
+
+def shown(ob: bpy.types.Object, frame: float) -> np.ndarray:
+    """(V, 3) world positions of the evaluated mesh at a scene frame."""
+    bpy.context.scene.frame_set(int(frame), subframe=frame - int(frame))
+    ob = ob.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    co = np.empty(3 * len(ob.data.vertices), np.float32)
+    ob.data.vertices.foreach_get("co", co)
+    matrix = np.array(ob.matrix_world)
+    return co.reshape(-1, 3) @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def names() -> dict[str, list[str]]:
+    return {p.identifier: sorted(i.name for i in getattr(bpy.data, p.identifier))
+            for p in bpy.data.bl_rna.properties if p.type == "COLLECTION"}
+
+
+def test_mesh_plays_where_the_person_is(tmp_path):
+    take = make_take(tmp_path / "take", people=2, first=5)
+    collection = takes.build_take(take)
+    assert collection.name == "take Take 001"
+    people = takes.people_of(collection)
+    assert len(people) == 2
+    for number, ob in enumerate(people):
+        for row in (0, 4, 11):
+            expected = world_vertices(take, number, row)
+            assert np.abs(shown(ob, 1 + 5 + row) - expected).max() < 1e-5
+    upright = shown(people[0], 6)
+    assert upright[:, 2].max() - upright[:, 2].min() > 1.4
+    assert upright[np.argmax(upright[:, 2]), 2] > upright[:, 2].mean()
+
+
+def test_mesh_has_uvs_smooth_faces_and_material(tmp_path):
+    from pose2mesh_blender.core.body import load_body
+    body = load_body()
+    ob = takes.people_of(takes.build_take(make_take(tmp_path / "take", 3)))[0]
+    mesh = ob.data
+    assert (len(mesh.vertices), len(mesh.polygons)) == (6890, 13776)
+    assert not mesh.validate()
+    assert all(p.use_smooth for p in mesh.polygons)
+    uv = np.empty(2 * len(mesh.loops), np.float32)
+    mesh.uv_layers.active.uv.foreach_get("vector", uv)
+    assert np.array_equal(uv.reshape(-1, 3, 2), body.vt[body.ft])
+    assert mesh.materials[0].node_tree
+    assert tuple(ob.scale) == (1, 1, 1)
+    assert tuple(ob.rotation_euler) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("resolution", [(1920, 1080), (1080, 1920), SIZE])
+def test_camera_sees_each_vertex_at_its_pixel(tmp_path, resolution):
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = resolution
+    take = make_take(tmp_path / "take", 3)
+    collection = takes.build_take(take)
+    ob, camera = takes.people_of(collection)[0], takes.take_camera(collection)
+    world = shown(ob, 2)[::500]
+    point = take.vertices(0)[1, ::500] + take.translation(0)[1]
+    pixels = point @ INTRINSICS.T
+    pixels = pixels[:, :2] / pixels[:, 2:]
+    # the footage fills the render frame on one side and is centred on the other
+    fit = min(resolution[0] / SIZE[0], resolution[1] / SIZE[1])
+    for position, pixel in zip(world, pixels):
+        view = world_to_camera_view(scene, camera, Vector(position))
+        x = (view.x * resolution[0] - resolution[0] / 2) / fit + SIZE[0] / 2
+        y = SIZE[1] / 2 - (view.y * resolution[1] - resolution[1] / 2) / fit
+        assert abs(x - pixel[0]) < 0.01
+        assert abs(y - pixel[1]) < 0.01
+
+
+def test_footage_is_behind_the_mesh_and_in_step(tmp_path, demo_clip):
+    bpy.context.scene.frame_start = 11
+    collection = takes.build_take(make_take(tmp_path / "take", 3, footage=demo_clip))
+    background = takes.take_camera(collection).data.background_images[0]
+    assert background.source == "MOVIE_CLIP"
+    assert background.clip.frame_start == 11
+    assert takes.take_camera(collection).data.show_background_images
+    assert collection.name == f"{demo_clip.stem} Take 001"
+    again = takes.build_take(make_take(tmp_path / "again", 3, footage=demo_clip))
+    assert again.name == f"{demo_clip.stem} Take 002"
+    assert takes.take_camera(again).data.background_images[0].clip == background.clip
+
+
+def test_absent_person_is_hidden_and_does_not_morph(tmp_path):
+    take = make_take(tmp_path / "take", 12, people=2, absent=slice(4, 8))
+    first, second = takes.people_of(takes.build_take(take))
+    assert compat.find_curve(first, "hide_render") is None
+    hidden = [bool(compat.find_curve(second, "hide_render").evaluate(1 + row)) for row in range(12)]
+    assert hidden == [False] * 4 + [True] * 4 + [False] * 4
+    eval_time = compat.find_curve(second.data.shape_keys, "eval_time")
+    assert eval_time.evaluate(5.5) == eval_time.evaluate(4)  # holds the last pose
+    assert np.abs(shown(second, 1 + 8) - world_vertices(take, 1, 8)).max() < 1e-5
+
+
+def test_person_who_comes_late_is_hidden_before(tmp_path):
+    take = make_take(tmp_path / "take", 6, absent=slice(0, 2))
+    ob, = takes.people_of(takes.build_take(take))
+    assert [bool(compat.find_curve(ob, "hide_viewport").evaluate(1 + r)) for r in range(6)] == [True] * 2 + [False] * 4
+
+
+def test_steady_clip_is_two_editable_points(tmp_path):
+    ob, = takes.people_of(takes.build_take(make_take(tmp_path / "take", 20, step=3)))
+    curve = compat.find_curve(ob.data.shape_keys, "eval_time")
+    assert compat.key_frames(curve).tolist() == [[1, 10], [58, 200]]
+
+
+def test_absolute_and_relative_convert_without_loss(tmp_path):
+    take = make_take(tmp_path / "take", 12, people=2, absent=slice(5, 7), step=2)
+    ob = takes.people_of(takes.build_take(take))[1]
+    curve = compat.find_curve(ob.data.shape_keys, "eval_time")
+    before = compat.key_frames(curve), [p.interpolation for p in curve.keyframe_points]
+    rows = [0, 1, 4, 7, 11]
+    absolute = [shown(ob, 1 + 2 * row) for row in rows] + [shown(ob, 4)]
+    actions = len(bpy.data.actions)
+    shape_keys.to_relative(ob)
+    assert ob.data.shape_keys.use_relative
+    relative = [shown(ob, 1 + 2 * row) for row in rows] + [shown(ob, 4)]
+    assert max(np.abs(a - b).max() for a, b in zip(absolute, relative)) < 1e-5
+    shape_keys.to_absolute(ob)
+    curve = compat.find_curve(ob.data.shape_keys, "eval_time")
+    assert np.allclose(compat.key_frames(curve), before[0], atol=1e-2)
+    assert [p.interpolation for p in curve.keyframe_points] == before[1]
+    assert len(bpy.data.actions) == actions
+
+
+def test_retimed_take_converts(tmp_path):
+    ob, = takes.people_of(takes.build_take(make_take(tmp_path / "take", 9)))
+    curve = compat.find_curve(ob.data.shape_keys, "eval_time")
+    curve.keyframe_points[1].co.x = 17.5  # slower, keys now fall between frames
+    curve.update()
+    frames = (1, 2, 6, 7, 16, 17)
+    before = [shown(ob, f) for f in frames]
+    shape_keys.to_relative(ob)
+    assert max(np.abs(a - shown(ob, f)).max() for a, f in zip(before, frames)) < 1e-5
+
+
+def test_hand_mixed_keys_stay_relative(tmp_path):
+    ob, = takes.people_of(takes.build_take(make_take(tmp_path / "take", 5), relative=True))
+    key = ob.data.shape_keys
+    compat.remove_action(key)
+    key.key_blocks[1].value = key.key_blocks[4].value = 0.5
+    with pytest.raises(ValueError, match="mixed by hand"):
+        shape_keys.to_absolute(ob)
+    assert key.use_relative
+
+
+def test_user_data_is_untouched(tmp_path):
+    bpy.ops.wm.read_homefile(use_factory_startup=True)  # cube, light, camera
+    scene = bpy.context.scene
+    before = names()
+    settings = (scene.render.fps, scene.render.fps_base, scene.render.resolution_x, scene.frame_start, scene.frame_end,
+                scene.frame_current, scene.camera, list(bpy.context.selected_objects))
+    takes.build_take(make_take(tmp_path / "take", 3))
+    after = names()
+    assert all(set(before[kind]) <= set(after[kind]) for kind in before)
+    assert settings == (scene.render.fps, scene.render.fps_base, scene.render.resolution_x, scene.frame_start,
+                        scene.frame_end, scene.frame_current, scene.camera, list(bpy.context.selected_objects))
+
+
+def test_match_scene_is_an_option(tmp_path):
+    scene = bpy.context.scene
+    take = make_take(tmp_path / "take", 3, first=4, fps=30000 / 1001)
+    collection = takes.build_take(take)
+    assert not takes.scene_matches(scene, collection)
+    takes.match_scene_to_take(scene, collection)
+    assert takes.scene_matches(scene, collection)
+    assert abs(scene.render.fps / scene.render.fps_base - 30000 / 1001) < 1e-3
+    assert (scene.render.resolution_x, scene.render.resolution_y) == SIZE
+    assert (scene.frame_start, scene.frame_end, scene.frame_current) == (5, 7, 5)
+    assert scene.camera == takes.take_camera(collection)
+
+
+def test_failure_leaves_nothing_behind(tmp_path, monkeypatch):
+    take = make_take(tmp_path / "take", 3)
+    before = names()
+    not_an_image = tmp_path / "texture.png"
+    not_an_image.write_text("no picture")
+    with pytest.raises(Exception, match=r"texture\.png"):
+        takes.build_take(take, texture=not_an_image)
+    assert names() == before
+
+
+def test_empty_take_is_refused(tmp_path):
+    take = make_take(tmp_path / "take", 3, absent=slice(0, 3))
+    before = names()
+    with pytest.raises(TakeError, match="no person"):
+        takes.build_take(take)
+    assert names() == before
+
+
+def test_partly_solved_take_shows_what_is_done(tmp_path):
+    take = make_take(tmp_path / "take", 6)
+    take._mark("solved", np.arange(3, 6), 0)
+    ob, = takes.people_of(takes.build_take(take))
+    assert len(ob.data.shape_keys.key_blocks) == 1 + 3
+
+
+def test_own_texture(tmp_path):
+    image = bpy.data.images.new("made", 8, 8)
+    image.filepath_raw, image.file_format = str(tmp_path / "skin.png"), "PNG"
+    image.save()
+    ob, = takes.people_of(takes.build_take(make_take(tmp_path / "take", 2), texture=tmp_path / "skin.png"))
+    node = ob.data.materials[0].node_tree.nodes.active
+    assert node.type == "TEX_IMAGE"
+    assert node.image.packed_file
+    assert node.outputs["Color"].links[0].to_socket.name == "Base Color"
