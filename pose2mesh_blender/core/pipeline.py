@@ -1,0 +1,420 @@
+"""From footage or a keypoint file to a solved take: the one core behind CLI, batch, worker and Blender. No `bpy` module use.
+
+Detection streams: one frame in memory at a time, each stored before the next. Solving lifts and smooths the whole take at
+once (some 500 bytes a frame and person), then meshes it piece by piece. Both stages go on where a killed process stopped,
+with the same result as an uninterrupted run.
+"""
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .body import Body, load_body
+from .camera import DEFAULT_FOV, intrinsics_from_focal, intrinsics_from_fov
+from .errors import Cancelled, FootageError, Pose2MeshError, TakeError
+from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
+from .take import Take, write_file
+from .track_log import TrackLog, read_log
+
+Progress = Callable[[str, int, int], None]
+CHECKPOINT = 30  # rows; the estimator starts afresh there, so a resumed run sees exactly what an uninterrupted one saw
+MESH_CHUNK = 32  # rows
+MAX_PEOPLE = 8  # kept when the user names no number
+MIN_SHARE, MIN_SECONDS = 0.1, 0.5  # a person is kept by default when seen in this share of the frames or this long
+OTHER_TAKE = "Delete the take folder, or name another one with --take."
+
+
+@dataclass
+class Settings:
+    """What a user chooses. fov: degrees across the longer image side; focal: pixels (wins over fov); height: metres."""
+
+    preset: str = "accurate"
+    device: str = "auto"
+    people: int | None = None
+    start: int = 0
+    end: int | None = None
+    step: int = 1
+    fov: float | None = None
+    focal: float | None = None
+    smooth: float = 0.5
+    height: float | None = None
+    body: str | None = None
+    image_size: tuple[int, int] | None = None  # for keypoint files that do not say
+    fps: float | None = None  # likewise
+    keep_partial: bool = False  # a cancelled detection is followed by the solve of the frames that are done
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Settings:
+        """Unknown names are refused, so that a typing error does not pass silently."""
+        unknown = set(values) - set(cls.__dataclass_fields__)
+        if unknown:
+            raise Pose2MeshError(f"Unknown setting: {', '.join(sorted(unknown))}.", "Correct its name.")
+        settings = cls(**values)
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raises Pose2MeshError for values that cannot be."""
+        for good, what in ((self.preset in ("accurate", "fast"), "preset must be accurate or fast"),
+                           (self.people is None or self.people >= 1, "people must be at least 1"),
+                           (self.start >= 0, "start must be 0 or more"), (self.step >= 1, "step must be at least 1"),
+                           (self.end is None or self.end >= self.start, "end must not be before start"),
+                           (self.fov is None or 1 <= self.fov <= 170, "fov must be 1 to 170 degrees"),
+                           (self.focal is None or self.focal > 0, "focal must be positive (pixels)"),
+                           (0 <= self.smooth <= 1, "smooth must be 0 to 1"),
+                           (self.height is None or 0.3 <= self.height <= 3, "height must be 0.3 to 3 metres")):
+            if not good:
+                raise Pose2MeshError(f"Wrong setting: {what}.", "Correct it.")
+
+    def camera(self, size: tuple[int, int]) -> np.ndarray:
+        if self.focal:
+            return intrinsics_from_focal(*size, self.focal)
+        return intrinsics_from_fov(*size, self.fov or DEFAULT_FOV)
+
+
+@dataclass
+class Engines:
+    """Loaded networks, kept warm between runs."""
+
+    _kept: dict = field(default_factory=dict)
+
+    def estimator(self, preset: str, device: str):
+        from .detection import PoseEstimator
+
+        return self._get(("estimator", preset, device), lambda: PoseEstimator(preset=preset, device=device))
+
+    def network(self, device: str):
+        from .network import load_network
+
+        return self._get(("network", device), lambda: load_network(device))
+
+    def _get(self, key: tuple, make: Callable):
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def run(source: Path | str, take_folder: Path | str, settings: Settings | None = None,
+        progress: Progress | None = None, cancelled: Callable[[], bool] | None = None,
+        engines: Engines | None = None) -> Take:
+    """Footage (video, image, folder of images) or keypoint file to a solved take, opened for reading.
+
+    An unfinished take in `take_folder` is continued when it belongs to the same footage and detection settings; changed
+    solve settings (smooth, people, camera, height, body) only solve it again. progress(stage, done, total).
+    Raises Pose2MeshError for what a user can cure, and Cancelled; finished frames are in the folder either way.
+    """
+    settings = settings or Settings()
+    settings.check()
+    progress, cancelled, engines = progress or _silent, cancelled or _never, engines or Engines()
+    source = Path(source)
+    progress("open", 0, 1)
+    body = _body(settings)
+    network = engines.network(settings.device)  # a missing network is known before minutes of detection
+    if is_keypoint_input(source):
+        sequence = read_keypoint_file(source, image_size=settings.image_size, fps=settings.fps)
+        take = take_for_keypoints(sequence, Path(take_folder), settings)
+    else:
+        from .footage import open_footage
+
+        footage = open_footage(source)
+        take = take_for_footage(footage, Path(take_folder), settings)
+    with take:
+        progress("open", 1, 1)
+        try:
+            if not is_keypoint_input(source):
+                detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
+                            engines)
+        except Cancelled:
+            if not settings.keep_partial or not take.people:
+                raise
+            cancelled = _never
+        solve_take(take, network, settings, progress, cancelled, body=body)
+    return Take.open(take_folder)
+
+
+# -- making and finding takes -----------------------------------------------------------------------------------------
+def take_for_footage(footage, folder: Path, settings: Settings) -> Take:
+    """A new take for this footage, or the one in `folder` when it was made from it. Locked for writing."""
+    end = footage.frame_count - 1 if settings.end is None else min(settings.end, footage.frame_count - 1)
+    frames = np.arange(settings.start, end + 1, settings.step)
+    if not len(frames):
+        raise FootageError(f"{footage.path} has {footage.frame_count} frames; none is left after --start "
+                           f"{settings.start}.", "Choose a smaller --start.")
+    size = (footage.width, footage.height)
+    return _take(folder, {"path": str(Path(footage.path).resolve()), "identity": footage.identity(),
+                          "kind": footage.kind},
+                 {"preset": settings.preset, "start": settings.start, "end": int(frames[-1]), "step": settings.step},
+                 frames, frames / (footage.fps or 30.0), size, footage.fps or 30.0, settings.camera(size),
+                 {"detectors": detector_hashes()})
+
+
+def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Settings) -> Take:
+    """A take whose detection is done: the people of a keypoint file. Locked for writing."""
+    count = sequence.keypoints.shape[1]
+    end = count - 1 if settings.end is None else min(settings.end, count - 1)
+    rows = np.arange(settings.start, end + 1, settings.step)
+    if not len(rows):
+        raise FootageError(f"{sequence.path} has {count} frames; none is left after --start {settings.start}.",
+                           "Choose a smaller --start.")
+    digest = hashlib.sha256(sequence.keypoints.tobytes()).hexdigest()
+    asked = settings.focal or settings.fov or sequence.intrinsics is None
+    intrinsics = settings.camera(sequence.image_size) if asked else sequence.intrinsics
+    take = _take(folder, {"path": str(sequence.path.resolve()), "identity": {"sha256": digest}, "kind": "keypoints"},
+                 {"start": settings.start, "end": int(rows[-1]), "step": settings.step}, sequence.frames[rows],
+                 sequence.frames[rows] / sequence.fps, sequence.image_size, sequence.fps, intrinsics,
+                 {"skeleton": sequence.skeleton})
+    if not take.detected.all():
+        people = [i for i in range(len(sequence.keypoints))
+                  if np.isfinite(sequence.keypoints[i, rows, :, 0]).any()]
+        scores = {i: _prominence(sequence.keypoints[i, rows]) for i in people}
+        kept = sorted(people, key=lambda i: -scores[i])[:settings.people]
+        if not kept:
+            take.close()
+            raise FootageError(f"{sequence.path}: nobody is in the chosen frames.", "Choose other frames.")
+        take.set_people({i: f"Person {n}" for n, i in enumerate(kept, 1)})
+        for person in kept:
+            take.set_keypoints(person, sequence.keypoints[person, rows])
+        take.mark_detected(np.arange(len(rows)))
+    return take
+
+
+def _take(folder: Path, footage: dict, chosen: dict, frames: np.ndarray, timestamps: np.ndarray,
+          size: tuple[int, int], fps: float, intrinsics: np.ndarray, models: dict) -> Take:
+    if not (folder / "take.json").exists():
+        return Take.create(folder, frames=frames, timestamps=timestamps, image_size=size, fps=fps,
+                           intrinsics=intrinsics, footage=footage, settings=chosen, models=models)
+    take = Take.open(folder, write=True)
+    try:
+        if take.footage.get("identity") != json.loads(json.dumps(footage["identity"])):
+            raise TakeError(f"{folder} was made from other footage ({take.footage.get('path')}).", OTHER_TAKE)
+        differing = [k for k in chosen if take.settings.get(k) != chosen[k]]
+        if differing:
+            was = ", ".join(f"{k} {take.settings.get(k)}" for k in differing)
+            raise TakeError(f"{folder} was made with other settings ({was}).",
+                            f"Use these again. Or: {OTHER_TAKE[0].lower()}{OTHER_TAKE[1:]}")
+        if any(take.info.get("models", {}).get(k) != v for k, v in models.items()):
+            raise TakeError(f"{folder} was made with other detection networks.", OTHER_TAKE)
+        take.info["footage"]["path"] = footage["path"]  # the same footage may have moved
+        take.info["intrinsics"] = np.asarray(intrinsics).tolist()
+        take.save()
+    except BaseException:
+        take.close()
+        raise
+    return take
+
+
+def detector_hashes() -> dict[str, str]:
+    from .assets import load_index
+
+    return {e["file"]: e["sha256"] for e in load_index()["assets"] if e["file"].startswith("detectors/")}
+
+
+# -- detection --------------------------------------------------------------------------------------------------------
+def detect_take(footage, take: Take, preset: str = "accurate", device: str = "auto", people: int | None = None,
+                progress: Progress | None = None, cancelled: Callable[[], bool] | None = None,
+                engines: Engines | None = None) -> None:
+    """Finds, follows and stores everybody in the take's frames that are not done; then chooses whom to keep.
+
+    Raises FootageError when nobody is found, Cancelled (people found so far are then chosen and stored).
+    """
+    progress, cancelled = progress or _silent, cancelled or _never
+    done = int(np.argmin(np.append(take.detected, False)))
+    if done < len(take):
+        try:
+            _detect_rows(footage, take, done, (engines or Engines()).estimator(preset, device), progress, cancelled)
+        except Cancelled:
+            choose_people(take, people)
+            raise
+    progress("detect", len(take), len(take))
+    if choose_people(take, people) == 0:
+        raise FootageError(f"{footage.path}: nobody was found in {len(take)} frames.",
+                           "Use footage in which a person is at least a tenth of the picture's height.")
+
+
+def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, cancelled: Callable[[], bool]) -> None:
+    from .tracking import Tracker
+
+    log = TrackLog(take.folder / "tracks.bin", done)
+    row, tracker = _checkpoint(take.folder, log.rows)
+    times = take.timestamp_writer()
+    estimator.reset()
+    try:
+        frames = footage.frames(start=int(take.frames[row]), end=int(take.frames[-1]),
+                                step=int(take.settings.get("step", 1)))
+        for frame in frames:
+            if cancelled():
+                raise Cancelled
+            if row % CHECKPOINT == 0:
+                estimator.reset()
+                if row >= log.rows:
+                    _save_checkpoint(take.folder, row, tracker)
+            seen = tracker.update(frame.index, frame.timestamp, estimator.estimate(frame.image))
+            if row >= log.rows:  # rows before were stored by the run that is continued
+                times.write(np.array([row]), np.array([frame.timestamp]))
+                take.timestamps[row] = frame.timestamp
+                log.append([(person, found.keypoints) for person, found in seen])
+                take.mark_detected(row)
+            row += 1
+            progress("detect", row, len(take))
+    finally:
+        times.close()
+        log.close()
+    if row < len(take):
+        take.info["warnings"].append(f"The footage ended after {row} of {len(take)} frames.")
+        take.save()
+        take.mark_detected(np.arange(row, len(take)))
+
+
+def _checkpoint(folder: Path, rows: int):
+    from .tracking import Tracker
+
+    path = folder / "tracker.json"
+    if path.exists():
+        try:
+            saved = json.loads(path.read_text())
+            if 0 <= saved["row"] <= rows:
+                return saved["row"], Tracker.from_state(saved["tracker"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise TakeError(f"{path} is damaged ({error!r}).", OTHER_TAKE) from None
+    return 0, Tracker()
+
+
+def _save_checkpoint(folder: Path, row: int, tracker) -> None:
+    write_file(folder / "tracker.json", json.dumps({"row": row, "tracker": tracker.to_state()}).encode())
+
+
+def choose_people(take: Take, people: int | None = None) -> int:
+    """Keeps the most prominent people of the track log and stores their keypoints; returns how many.
+
+    Prominence is the sum over frames of mean confidence times height in pixels. `people` = N keeps the N first.
+    None keeps everybody seen in 10 % of the frames or for half a second, at most 8.
+    """
+    chosen = {"people": people, "rows": int(take.detected.sum())}
+    if take.info.get("chosen") == chosen:  # keypoints that a user corrected since then stay
+        return len(take.people)
+    score: dict[int, float] = {}
+    seen: dict[int, int] = {}
+    for _, ids, keypoints in read_log(take.folder / "tracks.bin"):
+        for person, points in zip(ids.tolist(), keypoints):
+            score[person] = score.get(person, 0.0) + _prominence(points[None])
+            seen[person] = seen.get(person, 0) + 1
+    order = sorted(score, key=lambda i: (-score[i], i))
+    if people is None:
+        step = int(take.settings.get("step", 1))
+        needed = max(1, min(MIN_SHARE * int(take.detected.sum()), MIN_SECONDS * take.fps / step))
+        order = [i for i in order if seen[i] >= needed][:MAX_PEOPLE]
+    kept = order[:people]
+    tracks = {i: np.full((len(take), 23, 3), np.nan, np.float32) for i in kept}
+    for row, ids, keypoints in read_log(take.folder / "tracks.bin"):
+        for person, points in zip(ids.tolist(), keypoints):
+            if person in tracks:
+                tracks[person][row] = points
+    names = {p["id"]: p["name"] for p in take.info["people"]}
+    take.set_people({i: names.get(i, f"Person {n}") for n, i in enumerate(kept, 1)})
+    for person, track in tracks.items():
+        take.set_keypoints(person, track)
+    take.info["chosen"] = chosen
+    take.save()
+    return len(kept)
+
+
+def _prominence(keypoints: np.ndarray) -> float:
+    """(N, 23, 3) -> sum over N of mean confidence of the 17 COCO keypoints times height in pixels."""
+    there = np.isfinite(keypoints[..., 0]).any(1)
+    y = keypoints[there][..., 1]
+    if not len(y):
+        return 0.0
+    height = np.nanmax(y, 1) - np.nanmin(y, 1)
+    return float((np.nan_to_num(keypoints[there][:, :17, 2]).mean(1) * height).sum())
+
+
+# -- solving ----------------------------------------------------------------------------------------------------------
+def solve_take(take: Take, network, settings: Settings | None = None, progress: Progress | None = None,
+               cancelled: Callable[[], bool] | None = None, frames: np.ndarray | None = None,
+               body: Body | None = None) -> None:
+    """Keypoints to meshes for every detected row that is not solved with these settings yet.
+
+    frames: rows to solve now (default all). Raises Cancelled after the piece in work is stored.
+    """
+    from .placement import world_from_camera
+    from .solve import SolveSettings, mesh_frames, solve_motion
+
+    settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
+    body = body or _body(settings)
+    key = _solve_key(take, settings, network)
+    if take.info["solve"].get("key") != key:
+        take.clear_solved()
+        take.info["solve"] = {"key": key, "smooth": settings.smooth, "height": settings.height,
+                              "engine": network.engine, "network": network.hashes}
+        take.save()
+    todo = np.flatnonzero(take.detected & ~take.solved)
+    if frames is not None:
+        todo = np.intersect1d(todo, frames)
+    progress("solve", 0, len(take.people))
+    motions = {}
+    if len(todo):
+        detector = "other" if take.footage.get("kind") == "keypoints" else "movenet"
+        solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height)
+        for n, person in enumerate(take.people, 1):
+            motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
+                                           solve_settings, detector=detector)
+            take.prepare_mesh(person, motions[person].shape)
+            progress("solve", n, len(take.people))
+    total, before = int(take.detected.sum()), int(take.solved.sum())
+    try:
+        for start in range(0, len(todo), MESH_CHUNK):
+            rows = todo[start:start + MESH_CHUNK]
+            for person, motion in motions.items():
+                _mesh_rows(take, person, motion, rows, network, body, mesh_frames)
+            take.mark_solved(rows)
+            progress("mesh", before + start + len(rows), total)
+            if cancelled():
+                raise Cancelled
+    finally:
+        people = [take.joints(p) + take.translation(p)[:, None] for p in take.people if take.has_mesh(p)]
+        if people:
+            take.info["world_from_camera"] = np.asarray(world_from_camera(people), np.float64).tolist()
+            take.save()
+
+
+def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body: Body, mesh_frames) -> None:
+    vertices = np.full((len(rows), 6890, 3), np.nan, np.float32)
+    joints = np.full((len(rows), 24, 3), np.nan, np.float32)
+    valid = np.asarray(motion.valid)[rows]
+    if valid.any():
+        vertices[valid] = mesh_frames(motion, network, rows[valid], body)
+        joints[valid] = body.regress("smpl24", vertices[valid])
+    take.write_mesh(person, rows, vertices, np.where(valid[:, None], motion.translation[rows], np.nan), joints)
+
+
+def _solve_key(take: Take, settings: Settings, network) -> str:
+    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.height, settings.body,
+                                        network.hashes, take.people], sort_keys=True, default=str).encode())
+    for person in take.people:
+        digest.update(take.keypoints(person).tobytes())
+    return digest.hexdigest()
+
+
+def _body(settings: Settings) -> Body:
+    if settings.body is None:
+        return load_body()
+    from .smpl_file import load_smpl_file
+
+    return load_smpl_file(Path(settings.body))
+
+
+def settings_json(settings: Settings) -> dict:
+    return asdict(settings)
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    return None
+
+
+def _never() -> bool:
+    return False
