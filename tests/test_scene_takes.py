@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
-from walking_take import FPS, INTRINSICS, SIZE, make_take, world_vertices
+from walking_take import INTRINSICS, SIZE, make_take, world_vertices
 
 from pose2mesh_blender.core.errors import TakeError
 from pose2mesh_blender.scene import compat, shape_keys, takes

@@ -35,7 +35,7 @@ def new_camera(name: str, intrinsics: np.ndarray, size: tuple[int, int], world_f
 
 
 def open_clip(path: Path, first_frame: int) -> bpy.types.MovieClip | None:
-    """The footage as a MovieClip whose first picture shows at scene frame `first_frame`; None if Blender cannot open it.
+    """The footage as a MovieClip whose first picture shows at scene frame `first_frame`; None if it cannot be opened.
 
     path: video, image, or folder of images. A clip already loaded from there with that start is used again.
     """

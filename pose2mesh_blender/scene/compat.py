@@ -62,3 +62,33 @@ def remove_action(owner: bpy.types.ID | None) -> None:
         animation.action = None
         if not action.users:
             bpy.data.actions.remove(action)
+
+
+def own_action(owner: bpy.types.ID) -> None:
+    """Let a copied `owner` play a copy of the action that it shares with the original."""
+    animation = owner.animation_data
+    if animation and animation.action and animation.action.users > 1:
+        slot = animation.action_slot.identifier if animation.action_slot else None
+        animation.action = animation.action.copy()
+        if slot:
+            animation.action_slot = animation.action.slots[slot]
+
+
+def shift_curves(owner: bpy.types.ID, frames: float, drop: tuple[str, ...] = ()) -> None:
+    """Move all of `owner`'s F-curves in time; those with a path in `drop` go."""
+    animation = owner.animation_data
+    if not animation or not animation.action or not animation.action_slot:
+        return
+    for layer in animation.action.layers:
+        for strip in layer.strips:
+            bag = strip.channelbag(animation.action_slot)
+            for curve in list(bag.fcurves) if bag else []:
+                if curve.data_path in drop:
+                    bag.fcurves.remove(curve)
+                    continue
+                for name in ("co", "handle_left", "handle_right"):
+                    co = np.empty(2 * len(curve.keyframe_points), np.float32)
+                    curve.keyframe_points.foreach_get(name, co)
+                    co[::2] += frames
+                    curve.keyframe_points.foreach_set(name, co)
+                curve.update()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import bpy
 
-from ..core.assets import load_index, models_dir, asset_path
+from ..core.assets import asset_path, load_index
 from ..core.errors import AssetError, ExportError
 
 SKIN = (0.62, 0.45, 0.36, 1.0)
