@@ -38,7 +38,7 @@ setup: $(VENV)/.stamp-test
 
 demo: $(VENV)/.stamp-demo
 	@mkdir -p out
-	$(BIN)/pose2mesh animate tests/data/demo_clip/*.mp4 -o out/demo.blend -o out/demo.fbx -o out/demo.mp4 -o out/demo.png
+	$(BIN)/pose2mesh animate tests/data/demo/demo.mp4 -o out/demo.blend -o out/demo.fbx -o out/demo.mp4 -o out/demo.png
 
 test: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from pathlib import Path
@@ -140,13 +140,18 @@ def write_zip(target: Path, manifest: str, files: dict[str, Path]) -> dict[str, 
     return parts
 
 
+def blender_checker() -> Path | None:
+    """The command-line tool for extensions inside this Python's Blender module; None where there is no such module."""
+    module = Path(sysconfig.get_paths()["purelib"]) / "bpy"
+    return next(module.glob("*/scripts/addons_core/bl_pkg/cli/blender_ext.py"), None)
+
+
 def blender_validates(zip_path: Path) -> None:
-    """Blender's own check, from the Blender module of this Python."""
-    spec = importlib.util.find_spec("bpy")
-    found = sorted(Path(spec.origin).parent.rglob("bl_pkg/cli/blender_ext.py")) if spec and spec.origin else []
-    if not found:
+    """Let Blender's own check read a zip; exits with its words where it refuses."""
+    checker = blender_checker()
+    if checker is None:
         sys.exit("--validate needs Blender's Python module: pip install -e .[blender]")
-    done = subprocess.run([sys.executable, str(found[0]), "validate", str(zip_path)], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, str(checker), "validate", str(zip_path)], capture_output=True, text=True,
                           check=False)
     if done.returncode:
         sys.exit(f"Blender refuses {zip_path}:\n{done.stdout}{done.stderr}")

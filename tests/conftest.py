@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-VIDEO_SUFFIXES = {".mp4", ".mov", ".webm", ".mkv", ".avi"}
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +28,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def demo_clip() -> Path:
     """The real clip that the repository bundles: one person, a few seconds."""
-    clips = sorted(p for p in (ROOT / "tests" / "data" / "demo_clip").iterdir() if p.suffix in VIDEO_SUFFIXES)
-    assert clips, "tests/data/demo_clip holds no clip"
-    return clips[0]
+    return ROOT / "tests" / "data" / "demo" / "demo.mp4"
 
 
 @pytest.fixture(scope="session")
