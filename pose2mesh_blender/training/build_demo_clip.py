@@ -1,4 +1,4 @@
-"""The bundled demo clip: Pose2Sim's single-person demo, camera 1, scaled to 540 x 960 with every frame and its time kept.
+"""The bundled demo clip: Pose2Sim's demo, camera 1, scaled to 540 x 960 with every frame and its time.
 
     python -m pose2mesh_blender.training.build_demo_clip --out tests/data/demo
 

@@ -1,0 +1,370 @@
+"""Footage: a video, a still image or a folder of images, read frame by frame. No `bpy` module use.
+
+Frames are numbered from 0 in the order they are shown. A video is keyed on its presentation time stamps (PTS), so
+variable frame rates and odd time bases are right; rotation metadata is applied, so every image is upright. Nothing is
+held but one frame: memory does not grow with the length (apart from 8 bytes a frame for the list of time stamps).
+"""
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+
+from .errors import FootageError
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".tga", ".dpx", ".jp2"})
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".mts", ".m2ts", ".ts", ".wmv", ".flv", ".ogv",
+    ".3gp", ".mxf", ".gif", ".y4m"})
+SEQUENCE_FPS = 24.0  # a folder of images carries no rate; Blender's own default
+
+# Formats that read other files or the network, or that take any text for a picture.
+_REFUSED_FORMATS = frozenset({"tty", "concat", "hls", "applehttp", "dash", "sdp", "rtsp", "imf", "bin", "xbin", "adf",
+                              "idf", "image2"})
+_CURE = "Check that it plays in a video player, or convert it to MP4 (H.264)."
+_HASHED = 1 << 20
+
+
+@dataclass(slots=True)
+class Frame:
+    """One frame. index: from 0; timestamp: seconds since the first frame; image: (H, W, 3) uint8 RGB, upright."""
+    index: int
+    timestamp: float
+    image: np.ndarray
+
+
+class Footage:
+    """What `open_footage` returns.
+
+    path; kind: "video" | "image" | "sequence"; width, height: pixels of the upright image; fps: frames per second on
+    average; pixel_aspect: width of a pixel over its height (1 for nearly all footage; images are not rescaled by it).
+    """
+
+    path: Path
+    kind: str
+    width: int
+    height: int
+    fps: float
+    pixel_aspect: float = 1.0
+
+    @property
+    def frame_count(self) -> int:
+        """The exact number of frames."""
+        raise FootageError(f"{self.path.name} is not footage.")
+
+    def identity(self) -> dict:
+        """What tells this footage from other footage; the same wherever the files lie. JSON-able."""
+        raise FootageError(f"{self.path.name} is not footage.")
+
+    def frames(self, start: int = 0, end: int | None = None, step: int = 1) -> Iterator[Frame]:
+        """Frames start, start + step, ... up to and including `end` (default: the last one)."""
+        count = self.frame_count
+        last = count - 1 if end is None else end
+        if step < 1:
+            raise FootageError(f"A step of {step} frames is not possible.", "Use 1 or more.")
+        if not 0 <= start < count or last < start:
+            raise FootageError(f"{self.path.name} has {count} frames, numbered from 0: {start} to {last} is not there.",
+                               "Change the first or the last frame.")
+        return self._frames(start, min(last, count - 1), step)
+
+    def _frames(self, start: int, last: int, step: int) -> Iterator[Frame]:
+        raise FootageError(f"{self.path.name} is not footage.")
+
+
+def open_footage(path: str | os.PathLike[str], sequence_fps: float = SEQUENCE_FPS) -> Footage:
+    """Opens a video, a still image or a folder of images; FootageError names what is wrong and the cure.
+
+    sequence_fps: the rate given to a folder of images and to a still.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _Sequence(path, sequence_fps)
+        if not path.exists():
+            raise FootageError(f"{path} does not exist.", "Check the path.")
+        if path.stat().st_size == 0:
+            raise FootageError(f"{path.name} is empty (0 bytes).", "Copy or download it again.")
+        with _opened(path) as container:
+            is_image = container.format.name.endswith("_pipe")
+        return _Still(path, sequence_fps) if is_image else _Video(path)
+    except PermissionError as error:
+        raise FootageError(f"{path} cannot be read.", "Check its permissions.") from error
+    except OSError as error:
+        raise FootageError(f"{path} cannot be read ({error.strerror or error}).",
+                           "Check the disk and the path.") from error
+
+
+class _Reader:
+    """A file under a harmless name: FFmpeg takes "%03d" in a name for a pattern and "a:b" for a protocol."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = open(path, "rb")
+        self.name = f"footage{path.suffix.lower()}"
+        self.read, self.seek, self.tell, self.close = self.file.read, self.file.seek, self.file.tell, self.file.close
+
+
+class _opened:
+    """The container of a file, read through Python's own file object: no format may open anything else."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = _Reader(path)
+        try:
+            self.container = av.open(self.file, options={"protocol_whitelist": "file"}, buffer_size=1 << 18)
+            if self.container.format.name in _REFUSED_FORMATS:
+                self.container.close()
+                raise self._refusal()
+        except (av.FFmpegError, ValueError) as error:
+            refusal = self._refusal()
+            self.file.close()
+            raise refusal from error
+        except FootageError:
+            self.file.close()
+            raise
+
+    def _refusal(self) -> FootageError:
+        self.file.seek(0)
+        head = self.file.read(4096)
+        if b"\0" not in head and _is_text(head):
+            return FootageError(f"{self.path.name} is a text file, not a video or an image.", "Choose another file.")
+        return FootageError(f"{self.path.name} is damaged, cut off or not footage.", _CURE)
+
+    def __enter__(self) -> av.container.InputContainer:
+        return self.container
+
+    def __exit__(self, *_: object) -> None:
+        self.container.close()
+        self.file.close()
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8", errors="strict" if len(head) < 4096 else "ignore")
+    except UnicodeDecodeError:
+        return False
+    return all(c.isprintable() or c in "\r\n\t\f\ufeff" for c in text)
+
+
+def _video_stream(container: av.container.InputContainer, path: Path) -> av.video.stream.VideoStream:
+    pictures = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & pictures]
+    if not streams:
+        raise FootageError(f"{path.name} holds no video (sound only).", "Choose a file with a picture.")
+    stream = streams[0]
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
+    """RGB of a decoded frame, turned as its metadata says; transparent parts are black.
+
+    size: (width, height) before turning, for frames that differ from the first one.
+    """
+    width, height = size or (frame.width, frame.height)
+    if any(component.is_alpha for component in frame.format.components):
+        rgba = frame.to_ndarray(format="rgba", width=width, height=height)
+        image = (rgba[..., :3] * (rgba[..., 3:].astype(np.float32) / 255)).astype(np.uint8)
+    else:
+        image = frame.to_ndarray(format="rgb24", width=width, height=height)
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def _digest(path: Path) -> str:
+    """sha256 of the first and the last MiB."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        digest.update(file.read(_HASHED))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(_HASHED, size - _HASHED))
+        digest.update(file.read(_HASHED))
+    return digest.hexdigest()
+
+
+class _Video(Footage):
+    kind = "video"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pts: list[int] | None = None
+        self._keys: list[int] = []  # time stamps of the frames that decoding can start at
+        self._count: int | None = None
+        with _opened(path) as container:
+            stream = _video_stream(container, path)
+            first = next(_decoded(container, stream), None)
+            if first is None:
+                raise FootageError(f"{path.name}: no frame can be decoded.", _CURE)
+            self._stored = (first.width, first.height)
+            turned = round(first.rotation / 90) % 2
+            self.width, self.height = self._stored[::-1] if turned else self._stored
+            aspect = stream.sample_aspect_ratio
+            self.pixel_aspect = float(aspect) if aspect else 1.0
+            rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+            self._time_base = float(first.time_base or stream.time_base)
+            self._first_pts = first.pts
+            self._declared = stream.frames
+            self.fps = float(rate) if rate else 0.0
+        if not 0.0 < self.fps < 1000.0:
+            self._index()
+            span = (self._pts[-1] - self._pts[0]) * self._time_base if self._pts else 0.0
+            self.fps = (self._count - 1) / span if span > 0 else SEQUENCE_FPS
+
+    @property
+    def frame_count(self) -> int:
+        if self._count is None:
+            self._index()
+        return self._count
+
+    def identity(self) -> dict:
+        return {"kind": self.kind, "bytes": self.path.stat().st_size, "sha256": _digest(self.path)}
+
+    def _index(self) -> None:
+        """Lists the time stamps without decoding; decodes the whole file only where the packets cannot be trusted."""
+        stamps: list[int | None] = []
+        sound = True
+        with _opened(self.path) as container:
+            stream = _video_stream(container, self.path)
+            try:
+                for packet in container.demux(stream):
+                    if packet.size and not packet.is_discard:
+                        stamps.append(packet.pts)
+                        if packet.is_keyframe and packet.pts is not None:
+                            self._keys.append(packet.pts)
+                        sound &= not packet.is_corrupt
+            except av.FFmpegError:
+                sound = False
+        sound &= None not in stamps and len(set(stamps)) == len(stamps) > 0
+        sound &= self._declared in (0, len(stamps))
+        if sound:
+            stamps.sort()
+            # a stream cut inside a group of pictures starts with packets that show nothing
+            stamps = stamps[bisect_left(stamps, self._first_pts) if self._first_pts is not None else 0:]
+        else:
+            with _opened(self.path) as container:
+                stamps = [frame.pts for frame in _decoded(container, _video_stream(container, self.path))]
+        self._count = len(stamps)
+        ordered = None not in stamps and all(a < b for a, b in pairwise(stamps))
+        self._pts = stamps if ordered else None
+
+    def _decoded_from(self, start: int, container: av.container.InputContainer,
+                      stream: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
+        """Frames from one at or before `start` on; some formats seek too late: then an earlier key is tried."""
+        if not start or not self._pts:
+            return _decoded(container, stream)
+        wanted = self._pts[start]
+        keys = [key for key in self._keys if key <= wanted][-3:]
+        for stamp in [wanted, *reversed(keys), self._pts[0]]:
+            container.seek(stamp, stream=stream, backward=True)
+            frames = _decoded(container, stream)
+            first = next(frames, None)
+            if first is not None and first.pts is not None and first.pts <= wanted:
+                return chain([first], frames)
+        container.seek(0)
+        return _decoded(container, stream)
+
+    def _frames(self, start: int, last: int, step: int) -> Iterator[Frame]:
+        with _opened(self.path) as container:
+            stream = _video_stream(container, self.path)
+            index = -1
+            for frame in self._decoded_from(start, container, stream):
+                if self._pts and frame.pts is not None:
+                    index = bisect_left(self._pts, frame.pts)
+                else:
+                    index += 1
+                if index > last:
+                    return
+                if index < start or (index - start) % step:
+                    continue
+                if self._pts:
+                    seconds = (self._pts[min(index, self._count - 1)] - self._pts[0]) * self._time_base
+                else:
+                    seconds = index / self.fps
+                yield Frame(index, seconds, _upright(frame, self._stored))
+
+
+def _decoded(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
+    """The frames that decode, in the order they are shown; damaged packets are passed over."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def _read_image(path: Path) -> np.ndarray:
+    with _opened(path) as container:
+        frame = next(_decoded(container, _video_stream(container, path)), None)
+    if frame is None:
+        raise FootageError(f"{path.name} is damaged, cut off or not an image.", "Save it again as PNG or JPEG.")
+    return _upright(frame)
+
+
+class _Still(Footage):
+    kind = "image"
+    frame_count = 1
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps = path, fps
+        self.height, self.width = _read_image(path).shape[:2]
+
+    def identity(self) -> dict:
+        return {"kind": self.kind, "bytes": self.path.stat().st_size, "sha256": _digest(self.path)}
+
+    def _frames(self, start: int, last: int, step: int) -> Iterator[Frame]:
+        yield Frame(0, 0.0, _read_image(self.path))
+
+
+def natural_key(name: str) -> list:
+    """Sorts shot2 before shot10."""
+    return [int(part) if odd % 2 else part.casefold() for odd, part in enumerate(re.split(r"(\d+)", name))]
+
+
+class _Sequence(Footage):
+    kind = "sequence"
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path, self.fps = path, fps
+        names = [entry.name for entry in os.scandir(path)
+                 if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")]
+        if not names:
+            raise FootageError(f"{path} holds no images.",
+                               "Choose a folder of PNG or JPEG images (videos are opened one by one).")
+        self.files = [path / name for name in sorted(names, key=natural_key)]
+        self.height, self.width = _read_image(self.files[0]).shape[:2]
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.files)
+
+    def identity(self) -> dict:
+        listing = hashlib.sha256()
+        for file in self.files:
+            listing.update(f"{file.name}\0{file.stat().st_size}\n".encode())
+        return {"kind": self.kind, "files": len(self.files), "listing": listing.hexdigest(),
+                "sha256": _digest(self.files[0]), "sha256_last": _digest(self.files[-1])}
+
+    def _frames(self, start: int, last: int, step: int) -> Iterator[Frame]:
+        for index in range(start, last + 1, step):
+            file = self.files[index]
+            try:
+                image = _read_image(file)
+            except OSError as error:
+                raise FootageError(f"{file} cannot be read.", "Check that it still exists.") from error
+            if image.shape[:2] != (self.height, self.width):
+                raise FootageError(
+                    f"{file.name} is {image.shape[1]} x {image.shape[0]}, but {self.files[0].name} is {self.width} x "
+                    f"{self.height}.", "Keep only images of one size in the folder.")
+            yield Frame(index, index / self.fps, image)
