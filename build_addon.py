@@ -6,8 +6,8 @@
     python build_addon.py --relock                              # after a change of versions in wheels.toml
 
 A zip holds the package without its training ring, the bundled models, the icons and the wheels that Blender does not
-ship itself. Wheels are downloaded once into a cache and checked against the sha256 in wheels.toml. The same sources give
-the same bytes.
+ship itself. Wheels are downloaded once into a cache and checked against the sha256 in wheels.toml. The same sources
+give the same bytes.
 """
 from __future__ import annotations
 
