@@ -1,0 +1,307 @@
+"""Synthetic training samples, made as they are needed: mocap pose + body shape + camera + a detector's view of it."""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..core.body import Body
+from ..core.camera import Normalised, normalise
+from ..core.network import joints as J
+from ..core.skeletons import BODY23_FLIP, SMPL24_PARENTS
+
+HELD_OUT = re.compile(r"cmu_(05_|13_|14_|139_|140_|salsa_2|indian_1)")
+MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
+SMPL_FLIP = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+ARMS, LEGS, LIMBS = [13, 14, 16, 17, 18, 19, 20, 21], [1, 2, 4, 5, 7, 8], [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
+# Capsules that hide joints behind them: smpl24 ends and radius, metres.
+CAPSULES = ((0, 9, .13), (9, 12, .14), (12, 15, .09), (16, 18, .05), (17, 19, .05), (18, 20, .04), (19, 21, .04),
+            (1, 4, .08), (2, 5, .08), (4, 7, .055), (5, 8, .055), (1, 2, .11), (16, 17, .09))
+
+
+def axis_angle_to_matrix(v: np.ndarray) -> np.ndarray:
+    """(..., 3) rotation vectors -> (..., 3, 3), Rodrigues."""
+    angle = np.linalg.norm(v, axis=-1, keepdims=True)[..., None]
+    x, y, z = np.moveaxis(v / np.maximum(angle[..., 0], 1e-8), -1, 0)
+    o = np.zeros_like(x)
+    k = np.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*v.shape[:-1], 3, 3)
+    return np.eye(3, dtype=v.dtype) + np.sin(angle) * k + (1 - np.cos(angle)) * (k @ k)
+
+
+def smallest_rotation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Rotation (3, 3) that takes direction a (3,) to b (3,) the short way."""
+    a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
+    axis = np.cross(a, b)
+    sin = np.linalg.norm(axis)
+    return axis_angle_to_matrix(axis / max(sin, 1e-9) * np.arctan2(sin, a @ b))
+
+
+def global_rotations(local: np.ndarray) -> np.ndarray:
+    """(N, 24, 3, 3) parent-relative -> global."""
+    out = local.copy()
+    for j in range(1, 24):
+        out[:, j] = out[:, SMPL24_PARENTS[j]] @ local[:, j]
+    return out
+
+
+@dataclass
+class Motion:
+    """Mocap poses on our rest pose."""
+
+    local: np.ndarray  # (F, 24, 3, 3) float32 parent-relative rotations
+    clip: np.ndarray  # (F,) clip number
+    distinct: np.ndarray  # indices of poses that differ by at least ~9 cm from each other
+    fps: float = 30.0
+
+
+def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1) -> Motion:
+    """Reads `*_smpl24_30fps.npz` files; `held_out` picks the test subjects, else all others."""
+    local, clip, count = [], [], 0
+    for path in paths:
+        with np.load(path, allow_pickle=False) as z:
+            align = _align(z["rest_joints"], body.J_template)
+            for name, start, length in zip(z["clip_name"], z["clip_start"], z["clip_len"]):
+                if bool(HELD_OUT.match(str(name))) == held_out:
+                    r = axis_angle_to_matrix(z["poses"][start:start + length:stride].astype(np.float32))
+                    for j in range(24):
+                        p = SMPL24_PARENTS[j]
+                        r[:, j] = (align[p].T if p >= 0 else np.eye(3)) @ r[:, j] @ align[j]
+                    local.append(r.astype(np.float32))
+                    clip.append(np.full(len(r), count))
+                    count += 1
+    local, clip = np.concatenate(local), np.concatenate(clip)
+    return Motion(local, clip, _distinct(local, body), 30.0 / stride)
+
+
+def _align(source_rest: np.ndarray, target_rest: np.ndarray) -> np.ndarray:
+    """(24, 3, 3): per joint the rotation from our rest bone direction to the mocap's; limbs only."""
+    align = np.tile(np.eye(3), (24, 1, 1))
+    for j, child in ((1, 4), (2, 5), (4, 7), (5, 8), (7, 10), (8, 11), (16, 18), (17, 19), (18, 20), (19, 21), (20, 22),
+                     (21, 23)):
+        align[j] = smallest_rotation(target_rest[child] - target_rest[j], source_rest[child] - source_rest[j])
+    for leaf, parent in ((10, 7), (11, 8), (22, 20), (23, 21)):
+        align[leaf] = align[parent]
+    return align
+
+
+def _distinct(local: np.ndarray, body: Body, threshold: float = 0.09) -> np.ndarray:
+    """Greedy thinning, yaw kept out by using the pelvis frame."""
+    r = local.copy()
+    r[:, 0] = np.eye(3)
+    r = global_rotations(r)
+    rest = body.J_template
+    p = np.zeros((len(r), 24, 3), np.float32)
+    for j in range(1, 24):
+        p[:, j] = p[:, SMPL24_PARENTS[j]] + r[:, SMPL24_PARENTS[j]] @ (rest[j] - rest[SMPL24_PARENTS[j]])
+    kept = np.empty((len(p), 22, 3), np.float32)
+    n, keep = 0, []
+    for i in np.random.default_rng(0).permutation(len(p))[:30000]:
+        if n and np.abs(kept[:n] - p[i, :22]).max((1, 2)).min() < threshold:
+            continue
+        kept[n] = p[i, :22]
+        n += 1
+        keep.append(i)
+    return np.array(keep)
+
+
+class Skinner:
+    """Skins only chosen vertices: enough for joints, 30 times cheaper than the whole mesh."""
+
+    def __init__(self, body: Body, extra: np.ndarray = np.empty(0, int)):
+        used = np.concatenate([r.indices for k, r in body.regressors.items() if k != "smpl24"]
+                              + [np.array(J.TIP_VERTICES), [J.CROWN_VERTEX], extra])
+        self.body, self.used = body, np.unique(used)
+        self.extra = np.searchsorted(self.used, extra)
+        self._weights = body.weights[self.used]
+        self._template, self._dirs = body.v_template[self.used], body.shapedirs[:, self.used]
+        self._regress = np.zeros((47, len(self.used)), np.float32)  # h36m17, coco17, feet6, tips6, crown
+        rows = [body.regressors[k] for k in ("h36m17", "coco17", "feet6")]
+        row = 0
+        for r in rows:
+            for a, b in zip(r.indptr[:-1], r.indptr[1:]):
+                self._regress[row, np.searchsorted(self.used, r.indices[a:b])] = r.data[a:b]
+                row += 1
+        for v in (*J.TIP_VERTICES, J.CROWN_VERTEX):
+            self._regress[row, np.searchsorted(self.used, v)] = 1
+            row += 1
+
+    def __call__(self, rotations: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """global rotations (N, 24, 3, 3), shape (N, K) -> lift points (N, 71, 3), extra vertices (N, E, 3); root 0."""
+        n = len(rotations)
+        rest = self.body.J_template + np.tensordot(shape, self.body.J_shapedirs, 1)
+        posed = np.zeros_like(rest)
+        for j in range(1, 24):
+            p = SMPL24_PARENTS[j]
+            posed[:, j] = posed[:, p] + (rotations[:, p] @ (rest[:, j] - rest[:, p])[..., None])[..., 0]
+        offset = posed - (rotations @ rest[..., None])[..., 0]
+        a = np.concatenate([rotations, offset[..., None]], -1).reshape(n, 24, 12)
+        blend = np.matmul(self._weights, a).reshape(n, -1, 3, 4)
+        v = self._template + np.tensordot(shape, self._dirs, 1)
+        v = (blend[..., :3] @ v[..., None])[..., 0] + blend[..., 3]
+        r = np.matmul(self._regress, v)
+        points = np.concatenate([r[:, :17], posed, r[:, 17:]], 1)
+        root = points[:, :1]
+        return (points - root).astype(np.float32), (v[:, self.extra] - root).astype(np.float32)
+
+
+@dataclass
+class Batch:
+    """One batch. Targets live in the virtual camera's axes (x right, y down, z forward), metres, root-relative."""
+
+    view: Normalised
+    definition: np.ndarray  # (N,) 1 = bundled detector, 0 = any other
+    joints: np.ndarray  # (N, 71, 3)
+    extra: np.ndarray  # (N, E, 3)
+    rotations: np.ndarray  # (N, 24, 3, 3) global
+    shape: np.ndarray  # (N, K)
+
+
+class Sampler:
+    """Draws batches. `clean=True` gives exact projections of all 23 keypoints."""
+
+    def __init__(self, body: Body, motion: Motion, seed: int = 0, extra: np.ndarray = np.empty(0, int)):
+        self.body, self.motion, self.skin = body, motion, Skinner(body, extra)
+        self.rng = np.random.default_rng(seed)
+
+    def poses(self, n: int, frames: np.ndarray | None = None) -> np.ndarray:
+        """(n, 24, 3, 3) local rotations: distinct and plain frames, mixed limbs, perturbed, seated, mirrored."""
+        rng, m = self.rng, self.motion
+        if frames is not None:
+            return m.local[frames].copy()
+
+        def pick(k: int) -> np.ndarray:
+            return np.where(rng.random(k) < .7, rng.choice(m.distinct, k), rng.integers(0, len(m.local), k))
+
+        local = m.local[pick(n)].copy()
+        for group, chance in ((ARMS, .2), (LEGS, .08)):
+            swap = np.flatnonzero(rng.random(n) < chance)
+            local[np.ix_(swap, group)] = m.local[pick(len(swap))][:, group]
+        sit = np.flatnonzero(rng.random(n) < .06)
+        if len(sit):
+            local[np.ix_(sit, LEGS)] = self._seated(len(sit))
+        stand = np.flatnonzero(rng.random(n) < .1)  # mocap thinned for variety has few straight legs
+        local[np.ix_(stand, LEGS)] = axis_angle_to_matrix(rng.normal(0, .07, (len(stand), 6, 3)).astype(np.float32))
+        jitter = np.flatnonzero(rng.random(n) < .5)
+        scale = rng.uniform(0, .22, (len(jitter), 1, 1))
+        noise = axis_angle_to_matrix((rng.normal(size=(len(jitter), 24, 3)) * scale).astype(np.float32))
+        local[jitter] = local[jitter] @ noise
+        curl = np.zeros((n, 2, 3), np.float32)
+        curl[:, 0, 2], curl[:, 1, 2] = -rng.uniform(0, .7, n), rng.uniform(0, .7, n)
+        local[:, 22:24] = axis_angle_to_matrix(curl)
+        flip = np.flatnonzero(rng.random(n) < .5)
+        local[flip] = MIRROR @ local[np.ix_(flip, SMPL_FLIP)] @ MIRROR
+        return local
+
+    def _seated(self, n: int) -> np.ndarray:
+        rng = self.rng
+        v = np.zeros((n, 6, 3), np.float32)  # hips, knees, ankles; left, right
+        v[:, :2, 0] = -rng.uniform(1.0, 1.9, (n, 1)) + rng.normal(0, .12, (n, 2))
+        spread = rng.uniform(-.1, .5, (n, 2))
+        v[:, 0, 2], v[:, 1, 2] = spread[:, 0], -spread[:, 1]
+        v[:, 2:4, 0] = rng.uniform(.4, 2.3, (n, 1)) + rng.normal(0, .2, (n, 2))
+        v[:, 4:, 0] = rng.normal(0, .2, (n, 2))
+        return axis_angle_to_matrix(v)
+
+    def shapes(self, n: int) -> np.ndarray:
+        shape = self.rng.normal(size=(n, len(self.body.shapedirs))).astype(np.float32)
+        return np.clip(shape, -3, 3)
+
+    def view_rotations(self, n: int) -> np.ndarray:
+        """(n, 3, 3) world (y up) -> camera axes: any yaw, mostly level cameras, some bodies any way up."""
+        rng = self.rng
+        angles = np.zeros((n, 3, 3), np.float32)
+        angles[:, 0, 1] = rng.uniform(-np.pi, np.pi, n)
+        angles[:, 1, 0] = np.where(rng.random(n) < .85, rng.normal(.12, .2, n), rng.uniform(-.9, 1.2, n))
+        angles[:, 2, 2] = rng.normal(0, .07, n)
+        yaw, pitch, roll = np.moveaxis(axis_angle_to_matrix(angles), 1, 0)
+        anyway = np.flatnonzero(rng.random(n) < .05)
+        yaw[anyway] = yaw[anyway] @ axis_angle_to_matrix(rng.normal(0, 1.2, (len(anyway), 3)).astype(np.float32))
+        return np.diag([1, -1, -1]).astype(np.float32) @ roll @ pitch @ yaw
+
+    def batch(self, n: int, clean: bool = False, frames: np.ndarray | None = None) -> Batch:
+        """frames: exact frames of the motion to use (evaluation) instead of random, augmented ones."""
+        rng = self.rng
+        shape = self.shapes(n)
+        local = self.poses(n, frames)
+        local[:, 0] = self.view_rotations(n) @ local[:, 0]
+        rotations = global_rotations(local)
+        points, extra = self.skin(rotations, shape)
+        distance = np.exp(rng.uniform(np.log(1.9), np.log(11), n))
+        off_axis = rng.uniform(-.35, .35, (n, 2)) * np.minimum(1, distance / 4)[:, None]
+        root = np.concatenate([off_axis, np.ones((n, 1))], 1) * distance[:, None]
+        definition = (rng.random(n) < .6).astype(np.float32)
+        blend = np.where(definition > 0, rng.normal(1, .12, n), rng.uniform(-.1, 1.5, n))
+        if clean:
+            definition, blend = np.zeros(n, np.float32), np.zeros(n)
+        seen = detector_view(points, root, blend)
+        rays, confidence = seen[..., :2] / np.maximum(seen[..., 2:], .2), np.ones((n, 23))
+        if not clean:
+            rays = rays * np.exp(rng.normal(0, .12, (n, 1, 1)))
+            rays, confidence = self._detect(rays, hidden(points, root, seen), definition > 0)
+        view = normalise(rays, confidence)
+        turn = view.rotation.transpose(0, 2, 1).astype(np.float32)  # real -> virtual axes
+
+        def turned(p: np.ndarray) -> np.ndarray:
+            return p @ turn.transpose(0, 2, 1)
+
+        return Batch(view, definition, turned(points), turned(extra), turn[:, None] @ rotations, shape)
+
+    def _detect(self, rays: np.ndarray, occluded: np.ndarray, bundled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A detector's noise, left-right errors, drop-outs and scores; sizes from trials on rendered bodies."""
+        rng, n = self.rng, len(rays)
+        size = np.ptp(rays, axis=1).max(1)[:, None, None]
+        sigma = np.array([.012] * 5 + [.014] * 2 + [.012] * 4 + [.016] * 2 + [.012] * 2 + [.01] * 2 + [.013] * 6)
+        quality = np.exp(rng.normal(0, .4, (n, 1)))
+        spread = sigma * quality * np.where(occluded, 2.6, 1.0)
+        miss = rng.random((n, 23)) < np.where(occluded, .1, .012)
+        spread = np.where(miss, rng.uniform(.06, .2, (n, 23)), spread)
+        heavy = 1 / np.sqrt(rng.gamma(3, 1 / 3, (n, 23)))  # student-t with 6 degrees of freedom
+        rays = rays + rng.normal(size=(n, 23, 2)) * (spread * heavy)[..., None] * size
+        level = np.where(bundled[:, None], .56, .8)
+        confidence = level * np.where(miss, rng.uniform(.25, .8, (n, 23)), np.where(occluded, .55, 1.0))
+        confidence = np.clip(confidence + rng.normal(0, .11, (n, 23)), .05, 1)
+        for pairs, chance in ((slice(5, 23), .02), (slice(11, 23), .02), (slice(5, 11), .015)):
+            rows = np.flatnonzero(rng.random(n) < chance)
+            joints = np.arange(23)[pairs]
+            source = BODY23_FLIP[joints]
+            rays[np.ix_(rows, joints)], confidence[np.ix_(rows, joints)] = (rays[np.ix_(rows, source)],
+                                                                            confidence[np.ix_(rows, source)])
+        confidence[rng.random(n) < .4, 17:] = 0
+        confidence[np.ix_(np.flatnonzero(bundled | (rng.random(n) < .2)), [18, 21])] = 0
+        confidence[np.ix_(np.flatnonzero(rng.random(n) < .05), range(5))] = 0
+        rate = np.where(rng.random(n) < .3, rng.uniform(.03, .35, n), 0)[:, None]
+        confidence[rng.random((n, 23)) < rate] = 0
+        y = rays[..., 1]
+        low, high = y.min(1, keepdims=True), y.max(1, keepdims=True)
+        cut = np.where(rng.random((n, 1)) < .12, rng.uniform(.3, 1, (n, 1)), 2)
+        confidence[y > low + cut * (high - low)] = 0
+        x = rays[..., 0]
+        low, high = x.min(1, keepdims=True), x.max(1, keepdims=True)
+        cut = np.where(rng.random((n, 1)) < .04, rng.uniform(.5, 1, (n, 1)), 2)
+        confidence[x > low + cut * (high - low)] = 0
+        few = (confidence > 0).sum(1) < 4
+        confidence[few] = np.maximum(confidence[few], .3)
+        return rays, confidence
+
+
+def detector_view(points: np.ndarray, root: np.ndarray, definition: np.ndarray) -> np.ndarray:
+    """lift points (N, 71, 3), root (N, 3) -> the detector's 23 points in camera space (N, 23, 3)."""
+    return J.detector_points(points, definition) + root[:, None]
+
+
+def hidden(points: np.ndarray, root: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(N, 23) bool: the keypoint lies behind a limb, the trunk or the head (capsules around the skeleton)."""
+    smpl = points[:, J.SMPL] + root[:, None]
+    out = np.zeros(seen.shape[:2], bool)
+    flat, depth = seen[..., :2] / np.maximum(seen[..., 2:], .2), seen[..., 2]
+    for a, b, radius in CAPSULES:
+        pa, pb = smpl[:, a], smpl[:, b]
+        ua, ub = pa[:, :2] / np.maximum(pa[:, 2:], .2), pb[:, :2] / np.maximum(pb[:, 2:], .2)
+        d = (ub - ua)[:, None]
+        t = np.clip(((flat - ua[:, None]) * d).sum(-1) / np.maximum((d * d).sum(-1), 1e-9), 0, 1)
+        near = np.linalg.norm(flat - (ua[:, None] + t[..., None] * d), axis=-1)
+        z = pa[:, None, 2] + t * (pb - pa)[:, None, 2]
+        out |= (near < radius / z) & (depth > z + radius + .04)
+    return out

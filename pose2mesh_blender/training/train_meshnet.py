@@ -1,0 +1,110 @@
+"""Trains MeshNet on true joints and on what PoseNet makes of noisy keypoints."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..core.body import Body
+from ..core.network.features import features
+from .losses import MeshLoss
+from .meshnet import MeshNet
+from .metrics import procrustes_error
+from .posenet import PoseNet
+from .runs import Run
+from .synthetic import Batch, Motion, Sampler
+
+TEMPLATE_FIRST = 0.3  # share of the time in which only the skinned template learns
+
+
+def mesh_inputs(b: Batch, posenet: PoseNet | None, rng: np.random.Generator, true_share: float
+                ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Joints, shape and known-shape flags: `true_share` of the samples with (nearly) true joints."""
+    n = len(b.joints)
+    joints, shape = torch.from_numpy(b.joints).clone(), torch.from_numpy(b.shape).clone()
+    true = rng.random(n) < true_share if posenet is not None else np.ones(n, bool)
+    noise = rng.normal(size=joints.shape) * rng.choice([0, .003, .01], n)[:, None, None]
+    noise -= noise[:, :1]
+    joints += torch.from_numpy(noise.astype(np.float32))
+    shape += torch.from_numpy((rng.normal(size=shape.shape) * .3).astype(np.float32))
+    if posenet is not None and not true.all():
+        with torch.no_grad():
+            predicted, guess = posenet(torch.from_numpy(features(b.view, b.definition)))
+        lifted = torch.from_numpy(~true)
+        joints[lifted], shape[lifted] = predicted[lifted], guess[lifted]
+    known = torch.from_numpy((rng.random((n, 1)) < np.where(true, .3, .8)[:, None]).astype(np.float32))
+    return joints, shape, known
+
+
+def load_posenet(folder: Path) -> PoseNet | None:
+    """The averaged PoseNet of a run, finished or not."""
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return None
+    model = PoseNet()
+    model.load_state_dict(torch.load(path, weights_only=True)["average"])
+    return model.eval()
+
+
+def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path, folder: Path, minutes: float,
+                  batch: int = 16, seed: int = 0) -> MeshNet:
+    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 250 steps."""
+    run = Run(folder, MeshNet(body), minutes)
+    every = np.arange(6890)
+    sampler = Sampler(body, motion, seed + run.step, extra=every)
+    held_out = Sampler(body, test, seed=54321, extra=every)
+    check = held_out.batch(200, frames=held_out.rng.choice(test.distinct, 200))
+    criterion = MeshLoss(body)
+    posenet = load_posenet(posenet_folder)
+    while run.progress < 1:
+        refine = run.progress >= TEMPLATE_FIRST
+        b = sampler.batch(batch if refine else 2 * batch)
+        model = run.model.train()
+        truth = torch.from_numpy(b.extra)
+        joints, shape, known = mesh_inputs(b, posenet, sampler.rng, .45)
+        frame, z, rotations, used = model.encode(joints, shape, known)
+        base = model.skin(rotations, used)
+        local = truth @ frame
+        loss = (base - local).abs().mean() * (1 if not refine else .5)
+        loss = loss + .05 * (frame[:, None] @ rotations - torch.from_numpy(b.rotations)).abs().mean()
+        loss = loss + .002 * (used - torch.from_numpy(b.shape)).square().mean()
+        if refine:
+            # The template is a fixed start for the graph network: its own loss above teaches it.
+            v = base.detach() + model.refine(base.detach(), z)
+            loss = loss + criterion(v - (model.pelvis @ v)[:, None], local)["total"]
+        run.update(loss)
+        if run.step % 250 == 0:
+            posenet = load_posenet(posenet_folder)
+            print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  loss {loss.item():.4f}  "
+                  + "  ".join(evaluate(run.average, posenet, check)), flush=True)
+            run.save()
+    run.save()
+    return run.average
+
+
+@torch.no_grad()
+def evaluate(model: MeshNet, posenet: PoseNet | None, b: Batch) -> list[str]:
+    """MPVPE / PA-MPVPE in mm from true and from lifted joints; the template's own MPVPE in brackets."""
+    model.eval()
+    out = []
+    for name, true_share, net in (("true", 1.0, None), ("lifted", 0.0, posenet)):
+        if name == "lifted" and net is None:
+            continue
+        if net is None:
+            joints, shape, known = torch.from_numpy(b.joints), torch.from_numpy(b.shape), torch.zeros(len(b.joints), 1)
+        else:
+            joints, shape = net(torch.from_numpy(features(b.view, b.definition)))
+            known = torch.ones(len(joints), 1)
+        errors = []
+        for i in range(0, len(joints), 50):
+            s = slice(i, i + 50)
+            v, _, _ = model(joints[s], shape[s], known[s])
+            frame, _, rotations, used = model.encode(joints[s], shape[s], known[s])
+            base = model.skin(rotations, used) @ frame.transpose(1, 2)
+            t = b.extra[s]
+            errors.append([np.linalg.norm(v.numpy() - t, axis=-1).mean(), procrustes_error(v.numpy(), t).mean(),
+                           np.linalg.norm(base.numpy() - t, axis=-1).mean()])
+        mpvpe, pa, template = np.mean(errors, 0) * 1000
+        out.append(f"{name} {mpvpe:.1f} / {pa:.1f} ({template:.1f})")
+    return out
