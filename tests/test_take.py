@@ -110,7 +110,7 @@ def test_damaged_person_array_is_one_clear_error(tmp_path):
         take.prepare_mesh(0, np.zeros(16))
         path = tmp_path / "person_0" / "vertices.npy"
         path.write_bytes(path.read_bytes()[:-1000])
-        with pytest.raises(TakeError, match="vertices.npy"):
+        with pytest.raises(TakeError, match=r"vertices\.npy"):
             take.vertices(0)
 
 

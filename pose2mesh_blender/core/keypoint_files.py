@@ -255,7 +255,7 @@ def _coco_size(content: dict) -> tuple[int, int] | None:
     return None
 
 
-# -- checks that all formats share --------------------------------------------------------------------------------------
+# -- checks that all formats share ------------------------------------------------------------------------------------
 def _checked(path: Path, keypoints: np.ndarray, frames: np.ndarray, size: tuple | None, intrinsics: np.ndarray | None,
              fps: float | None, skeleton: str, converted: bool = False) -> KeypointSequence:
     if keypoints.shape[0] == 0 or keypoints.shape[1] == 0:

@@ -1,15 +1,15 @@
-"""From footage or a keypoint file to a solved take: the one core behind CLI, batch, worker and Blender. No `bpy` module use.
+"""From footage or a keypoint file to a solved take: the core of CLI, batch and worker. No `bpy` module use.
 
-Detection streams: one frame in memory at a time, each stored before the next. Solving lifts and smooths the whole take at
-once (some 500 bytes a frame and person), then meshes it piece by piece. Both stages go on where a killed process stopped,
-with the same result as an uninterrupted run.
+Detection streams: one frame in memory at a time, each stored before the next. Solving lifts and smooths the whole take
+at once (some 500 bytes a frame and person), then meshes it piece by piece. Both stages go on where a killed process
+stopped, with the same result as an uninterrupted run.
 """
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,6 @@ class Settings:
     body: str | None = None
     image_size: tuple[int, int] | None = None  # for keypoint files that do not say
     fps: float | None = None  # likewise
-    keep_partial: bool = False  # a cancelled detection is followed by the solve of the frames that are done
 
     @classmethod
     def from_dict(cls, values: dict) -> Settings:
@@ -106,7 +105,8 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
 
     An unfinished take in `take_folder` is continued when it belongs to the same footage and detection settings; changed
     solve settings (smooth, people, camera, height, body) only solve it again. progress(stage, done, total).
-    Raises Pose2MeshError for what a user can cure, and Cancelled; finished frames are in the folder either way.
+    Raises Pose2MeshError for what a user can cure, and Cancelled; finished frames are in the folder either way. When
+    `cancelled` has a method `take_keep` that answers True, the frames of a cancelled detection are solved.
     """
     settings = settings or Settings()
     settings.check()
@@ -130,9 +130,8 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
                 detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
                             engines)
         except Cancelled:
-            if not settings.keep_partial or not take.people:
+            if not take.people or not getattr(cancelled, "take_keep", _never)():
                 raise
-            cancelled = _never
         solve_take(take, network, settings, progress, cancelled, body=body)
     return Take.open(take_folder)
 
@@ -237,8 +236,6 @@ def detect_take(footage, take: Take, preset: str = "accurate", device: str = "au
 
 
 def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, cancelled: Callable[[], bool]) -> None:
-    from .tracking import Tracker
-
     log = TrackLog(take.folder / "tracks.bin", done)
     row, tracker = _checkpoint(take.folder, log.rows)
     times = take.timestamp_writer()
@@ -406,10 +403,6 @@ def _body(settings: Settings) -> Body:
     from .smpl_file import load_smpl_file
 
     return load_smpl_file(Path(settings.body))
-
-
-def settings_json(settings: Settings) -> dict:
-    return asdict(settings)
 
 
 def _silent(stage: str, done: int, total: int) -> None:

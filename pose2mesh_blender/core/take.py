@@ -9,12 +9,13 @@
                             shape.npy (16,)
 
 Arrays of people are allocated once, filled with NaN (= absent), and written in place by ordinary file writes, so a full
-disk is an error and not a crash of the process. Every file appears under its final name only when it is whole. One process
-writes at a time: the operating system holds the lock and drops it when that process ends, however it ends.
+disk is an error and not a crash of the process. Every file appears under its final name only when it is whole. One
+process writes at a time: the operating system holds the lock and drops it when that process ends, however it ends.
 """
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
@@ -43,7 +44,8 @@ def writing(path: Path) -> Iterator[None]:
         if error.errno in _NO_SPACE:
             raise TakeError(f"No space left while writing {path}.",
                             "Free some space and run the same command again: finished frames are kept.") from error
-        raise TakeError(f"Cannot write {path} ({error.strerror or error}).", "Choose a folder you may write to.") from error
+        raise TakeError(f"Cannot write {path} ({error.strerror or error}).",
+                        "Choose a folder you may write to.") from error
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -60,9 +62,8 @@ def write_file(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def _npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
-    import io
-
+def npy_header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """The bytes that precede an array's data in a .npy file."""
     stream = io.BytesIO()
     np.lib.format.write_array_header_1_0(stream, {"descr": dtype, "fortran_order": False, "shape": shape})
     return stream.getvalue()
@@ -78,7 +79,7 @@ def allocate(path: Path, shape: tuple[int, ...], dtype: str = "<f4", fill: float
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         try:
             with temporary.open("wb") as stream:
-                stream.write(_npy_header(shape, dtype))
+                stream.write(npy_header(shape, dtype))
                 for start in range(0, shape[0], per_piece):
                     stream.write(row * min(per_piece, shape[0] - start))
             os.replace(temporary, path)
@@ -162,11 +163,12 @@ class Take:
         try:
             count = len(frames)
             for name, values, dtype in (("frames", frames, "<i8"), ("timestamps", timestamps, "<f8")):
-                write_file(folder / f"{name}.npy", _npy_header((count,), dtype) + np.asarray(values, dtype).tobytes())
+                write_file(folder / f"{name}.npy", npy_header((count,), dtype) + np.asarray(values, dtype).tobytes())
             for name in ("detected", "solved"):
                 allocate(folder / f"{name}.npy", (count,), "|u1", 0)
-            info = {"schema": SCHEMA, "rows": count, "footage": footage or {}, "image_size": [int(v) for v in image_size],
-                    "fps": float(fps), "intrinsics": np.asarray(intrinsics, np.float64).tolist(),
+            info = {"schema": SCHEMA, "rows": count, "footage": footage or {},
+                    "image_size": [int(v) for v in image_size], "fps": float(fps),
+                    "intrinsics": np.asarray(intrinsics, np.float64).tolist(),
                     "world_from_camera": np.eye(4).tolist(), "settings": settings or {}, "models": models or {},
                     "people": [], "solve": {}, "warnings": []}
             take = cls(folder, info, lock)
@@ -267,7 +269,11 @@ class Take:
     # -- arrays of people ---------------------------------------------------------------------------------------------
     def keypoints(self, person: int) -> np.ndarray:
         """(T, 23, 3) float32: x, y pixels and confidence; NaN x, y and confidence 0 where absent."""
-        keypoints = np.array(self._array(person, "keypoints"))
+        return self.keypoints_of(person, slice(None))
+
+    def keypoints_of(self, person: int, rows: slice) -> np.ndarray:
+        """The same, for a slice of the rows."""
+        keypoints = np.array(self._array(person, "keypoints")[rows])
         keypoints[..., 2] = np.nan_to_num(keypoints[..., 2])
         return keypoints
 
@@ -318,7 +324,7 @@ class Take:
             if not (path / f"{name}.npy").exists():
                 allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
         values = np.asarray(shape, "<f4")
-        write_file(path / "shape.npy", _npy_header(values.shape, "<f4") + values.tobytes())
+        write_file(path / "shape.npy", npy_header(values.shape, "<f4") + values.tobytes())
 
     def write_mesh(self, person: int, rows: np.ndarray, vertices: np.ndarray, translation: np.ndarray,
                    joints: np.ndarray) -> None:

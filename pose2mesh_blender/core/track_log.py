@@ -1,4 +1,4 @@
-"""What detection saw, frame after frame: an append-only file that a killed process leaves readable. No `bpy` module use.
+"""What detection saw: an append-only file that a killed process leaves readable. No `bpy` module use.
 
 One record per row: 12 bytes (magic, row, number of people, all uint32 little-endian), then per person an int32 id and
 (23, 3) float32 keypoints. A record that was cut short by a crash is cut off when the file is opened for appending.
