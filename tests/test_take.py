@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from pose2mesh_blender.core.errors import TakeError
-from pose2mesh_blender.core.take import Take, allocate
+from pose2mesh_blender.core.files import allocate
+from pose2mesh_blender.core.take import Take
 from pose2mesh_blender.core.track_log import TrackLog, read_log
 
 ROWS = 5

@@ -16,8 +16,9 @@ import numpy as np
 from .assets import asset_path, load_index
 from .body import Body, load_body
 from .errors import Cancelled, ExportError
+from .files import writing
 from .painter import draw_lines, face_colours, paint
-from .take import Take, writing
+from .take import Take
 
 MAX_SIDE = 960  # pixels of the longer side of one half; larger footage is scaled down
 OPACITY = 0.85

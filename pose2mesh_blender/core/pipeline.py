@@ -16,16 +16,16 @@ import numpy as np
 
 from .body import Body, load_body
 from .camera import DEFAULT_FOV, intrinsics_from_focal, intrinsics_from_fov
-from .errors import Cancelled, FootageError, Pose2MeshError, TakeError
+from .errors import Cancelled, FootageError, Pose2MeshError
+from .files import UnusableTakeError, write_file
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
-from .take import Take, write_file
-from .track_log import TrackLog, read_log
+from .people import choose_people, prominence
+from .take import Take
+from .track_log import TrackLog
 
 Progress = Callable[[str, int, int], None]
 CHECKPOINT = 30  # rows; the estimator starts afresh there, so a resumed run sees exactly what an uninterrupted one saw
 MESH_CHUNK = 32  # rows
-MAX_PEOPLE = 8  # kept when the user names no number
-MIN_SHARE, MIN_SECONDS = 0.1, 0.5  # a person is kept by default when seen in this share of the frames or this long
 OTHER_TAKE = "Delete the take folder, or name another one with --take."
 
 
@@ -113,7 +113,7 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
     progress, cancelled, engines = progress or _silent, cancelled or _never, engines or Engines()
     source = Path(source)
     progress("open", 0, 1)
-    body = _body(settings)
+    body = body_of(settings)
     network = engines.network(settings.device)  # a missing network is known before minutes of detection
     if is_keypoint_input(source):
         sequence = read_keypoint_file(source, image_size=settings.image_size, fps=settings.fps)
@@ -170,7 +170,7 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
     if not take.detected.all():
         people = [i for i in range(len(sequence.keypoints))
                   if np.isfinite(sequence.keypoints[i, rows, :, 0]).any()]
-        scores = {i: _prominence(sequence.keypoints[i, rows]) for i in people}
+        scores = {i: prominence(sequence.keypoints[i, rows]) for i in people}
         kept = sorted(people, key=lambda i: -scores[i])[:settings.people]
         if not kept:
             take.close()
@@ -190,14 +190,14 @@ def _take(folder: Path, footage: dict, chosen: dict, frames: np.ndarray, timesta
     take = Take.open(folder, write=True)
     try:
         if take.footage.get("identity") != json.loads(json.dumps(footage["identity"])):
-            raise TakeError(f"{folder} was made from other footage ({take.footage.get('path')}).", OTHER_TAKE)
+            raise UnusableTakeError(f"{folder} was made from other footage ({take.footage.get('path')}).", OTHER_TAKE)
         differing = [k for k in chosen if take.settings.get(k) != chosen[k]]
         if differing:
             was = ", ".join(f"{k} {take.settings.get(k)}" for k in differing)
-            raise TakeError(f"{folder} was made with other settings ({was}).",
+            raise UnusableTakeError(f"{folder} was made with other settings ({was}).",
                             f"Use these again. Or: {OTHER_TAKE[0].lower()}{OTHER_TAKE[1:]}")
         if any(take.info.get("models", {}).get(k) != v for k, v in models.items()):
-            raise TakeError(f"{folder} was made with other detection networks.", OTHER_TAKE)
+            raise UnusableTakeError(f"{folder} was made with other detection networks.", OTHER_TAKE)
         take.info["footage"]["path"] = footage["path"]  # the same footage may have moved
         take.info["intrinsics"] = np.asarray(intrinsics).tolist()
         take.save()
@@ -277,57 +277,12 @@ def _checkpoint(folder: Path, rows: int):
             if 0 <= saved["row"] <= rows:
                 return saved["row"], Tracker.from_state(saved["tracker"])
         except (ValueError, KeyError, TypeError) as error:
-            raise TakeError(f"{path} is damaged ({error!r}).", OTHER_TAKE) from None
+            raise UnusableTakeError(f"{path} is damaged ({error!r}).", OTHER_TAKE) from None
     return 0, Tracker()
 
 
 def _save_checkpoint(folder: Path, row: int, tracker) -> None:
     write_file(folder / "tracker.json", json.dumps({"row": row, "tracker": tracker.to_state()}).encode())
-
-
-def choose_people(take: Take, people: int | None = None) -> int:
-    """Keeps the most prominent people of the track log and stores their keypoints; returns how many.
-
-    Prominence is the sum over frames of mean confidence times height in pixels. `people` = N keeps the N first.
-    None keeps everybody seen in 10 % of the frames or for half a second, at most 8.
-    """
-    chosen = {"people": people, "rows": int(take.detected.sum())}
-    if take.info.get("chosen") == chosen:  # keypoints that a user corrected since then stay
-        return len(take.people)
-    score: dict[int, float] = {}
-    seen: dict[int, int] = {}
-    for _, ids, keypoints in read_log(take.folder / "tracks.bin"):
-        for person, points in zip(ids.tolist(), keypoints):
-            score[person] = score.get(person, 0.0) + _prominence(points[None])
-            seen[person] = seen.get(person, 0) + 1
-    order = sorted(score, key=lambda i: (-score[i], i))
-    if people is None:
-        step = int(take.settings.get("step", 1))
-        needed = max(1, min(MIN_SHARE * int(take.detected.sum()), MIN_SECONDS * take.fps / step))
-        order = [i for i in order if seen[i] >= needed][:MAX_PEOPLE]
-    kept = order[:people]
-    tracks = {i: np.full((len(take), 23, 3), np.nan, np.float32) for i in kept}
-    for row, ids, keypoints in read_log(take.folder / "tracks.bin"):
-        for person, points in zip(ids.tolist(), keypoints):
-            if person in tracks:
-                tracks[person][row] = points
-    names = {p["id"]: p["name"] for p in take.info["people"]}
-    take.set_people({i: names.get(i, f"Person {n}") for n, i in enumerate(kept, 1)})
-    for person, track in tracks.items():
-        take.set_keypoints(person, track)
-    take.info["chosen"] = chosen
-    take.save()
-    return len(kept)
-
-
-def _prominence(keypoints: np.ndarray) -> float:
-    """(N, 23, 3) -> sum over N of mean confidence of the 17 COCO keypoints times height in pixels."""
-    there = np.isfinite(keypoints[..., 0]).any(1)
-    y = keypoints[there][..., 1]
-    if not len(y):
-        return 0.0
-    height = np.nanmax(y, 1) - np.nanmin(y, 1)
-    return float((np.nan_to_num(keypoints[there][:, :17, 2]).mean(1) * height).sum())
 
 
 # -- solving ----------------------------------------------------------------------------------------------------------
@@ -342,7 +297,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     from .solve import SolveSettings, mesh_frames, solve_motion
 
     settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
-    body = body or _body(settings)
+    body = body or body_of(settings)
     key = _solve_key(take, settings, network)
     if take.info["solve"].get("key") != key:
         take.clear_solved()
@@ -397,7 +352,8 @@ def _solve_key(take: Take, settings: Settings, network) -> str:
     return digest.hexdigest()
 
 
-def _body(settings: Settings) -> Body:
+def body_of(settings: Settings) -> Body:
+    """The bundled body, or the user's own SMPL file."""
     if settings.body is None:
         return load_body()
     from .smpl_file import load_smpl_file

@@ -16,7 +16,8 @@ import numpy as np
 
 from .body import Body, load_body
 from .errors import ExportError
-from .take import VERTICES, Take, npy_header, writing
+from .files import npy_header, writing
+from .take import VERTICES, Take
 
 CHUNK = 64  # frames in memory at a time
 

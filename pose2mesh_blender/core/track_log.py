@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .take import writing
+from .files import writing
 
 _HEADER = struct.Struct("<4sII")
 _MAGIC = b"P2MF"

@@ -1,0 +1,383 @@
+"""The shell's way in: `pose2mesh animate shot.mp4 -o shot.fbx` and its sisters. Thin: argparse, then core and scene."""
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .core.errors import Cancelled, ExportError, Pose2MeshError, TakeError
+from .core.terminal import Terminal
+
+if TYPE_CHECKING:
+    from .core.body import Body
+    from .core.pipeline import Engines, Settings
+    from .core.take import Take
+
+OK, USER_ERROR, USAGE, CANCELLED = 0, 1, 2, 130
+BLENDER_FORMATS = (".blend", ".fbx", ".glb", ".usdc", ".abc")
+FORMATS = (*BLENDER_FORMATS, ".npz", ".mp4", ".png")
+INTRODUCTION = """\
+Turns footage of people into animated, textured 3D meshes.
+
+  pose2mesh animate shot.mp4 -o shot.fbx             a video becomes an animated mesh
+  pose2mesh animate shot.mp4 -o shot.blend -o shot.mp4 --people 1
+                                                     a Blender file and a picture of the result; one person only
+  pose2mesh solve keypoints.npz -o result.npz        plain arrays, without Blender
+  pose2mesh batch footage/ -o out/ --format fbx      a whole folder
+  pose2mesh doctor                                   is everything there that is needed?
+
+`pose2mesh COMMAND --help` explains a command."""
+
+ANIMATE = """\
+INPUT is a video, a still image, a folder of images, or a file of keypoints that another program found.
+OUT says the format by its name; give -o several times for several files:
+
+  .blend  Blender file: mesh with shape keys, camera with the footage, material     (needs: pip install bpy)
+  .fbx .glb  animated shape keys, for game engines and other 3D programs            (needs: pip install bpy)
+  .usdc .abc  moving points                                                         (needs: pip install bpy)
+  .npz    plain arrays, see `pose2mesh solve --help`
+  .mp4    the footage with the mesh drawn over it, beside a view from the side
+  .png    one picture of the same
+
+Everything found so far is kept in the folder OUT.take beside the first output until all outputs are written: after a
+crash or Ctrl-C the same command goes on from there. --take FOLDER keeps the folder for good."""
+
+SOLVE = """\
+Writes one RESULT.npz, for P people and T frames, NaN where a person is absent:
+
+  vertices (P,T,6890,3)   metres, relative to the pelvis, camera axes: x right, y down, z forward
+  translation (P,T,3)     the pelvis in camera space
+  keypoints (P,T,23,3)    pixels and confidence, the first 17 in COCO's order
+  joints_h36m17 (P,T,17,3), joints_coco17 (P,T,17,3), joints_smpl24 (P,T,24,3)   relative to the pelvis
+  frames, timestamps (T,), intrinsics (3,3), faces (13776,3)
+
+A keypoint file as INPUT: .npz with `keypoints` (T,J,3) or (P,T,J,3) in pixels with confidence, `skeleton` (coco17,
+body25, blazepose33, halpe26, wholebody133, h36m17, mpii16, smpl24 or body23), `image_size` (W,H), optional `intrinsics`
+(3,3) and `fps`; or a folder of OpenPose JSON files, COCO results JSON, AlphaPose JSON (these need --image-size)."""
+
+BATCH = """\
+Makes one result of every video, image, image-sequence folder and keypoint file in FOLDER. Files whose result is there
+are skipped, so the same command does only what is missing. A file that fails is reported at the end (and in
+OUT/report.json) and does not stop the rest."""
+
+
+# -- from a take to files ---------------------------------------------------------------------------------------------
+def check_outputs(outputs: list[Path], allowed: tuple[str, ...] = FORMATS) -> None:
+    """Refuses, before any work, what could not be written at the end."""
+    for path in outputs:
+        if path.suffix.lower() not in allowed:
+            raise ExportError(f"{path}: unknown kind of output “{path.suffix}”.", f"Use one of: {' '.join(allowed)}.")
+        if path.is_dir():
+            raise ExportError(f"{path} is a folder.", "Give the name of a file.")
+        if path.suffix.lower() in BLENDER_FORMATS and importlib.util.find_spec("bpy") is None:
+            raise ExportError(f"{path}: {path.suffix} files are written by Blender's Python module, which is not "
+                              "installed.", "Install it with: pip install 'pose2mesh-blender[blender]'.")
+        if path.suffix.lower() in (".mp4", ".png") and importlib.util.find_spec("cv2") is None:
+            raise ExportError(f"{path}: pictures need OpenCV, which is not installed.",
+                              "Install it with: pip install opencv-python-headless.")
+        probe = next(p for p in path.absolute().parents if p.exists())
+        try:
+            with tempfile.TemporaryFile(dir=probe):
+                pass
+        except OSError as error:
+            raise ExportError(f"{path} cannot be written ({error.strerror or error}).",
+                              "Choose a folder you may write to.") from None
+
+
+def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Terminal) -> None:
+    """Writes every output of a solved take; each appears whole or not at all."""
+    plain = [p for p in outputs if p.suffix.lower() not in BLENDER_FORMATS]
+    for path in plain:
+        if path.suffix.lower() == ".npz":
+            from .core.results import write_result
+
+            write_result(take, path, body)
+        else:
+            from .core.footage import open_footage
+            from .core.overlay import write_overlay
+
+            footage = None if take.footage.get("kind") == "keypoints" else open_footage(take.footage["path"])
+            video, still = (path, None) if path.suffix.lower() == ".mp4" else (None, path)
+            write_overlay(take, footage, video, still, terminal.progress, terminal.cancelled, body)
+    blender = [p for p in outputs if p not in plain]
+    if blender:
+        import bpy
+
+        from .scene.export import export
+        from .scene.takes import build_take, people_of
+
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        collection = build_take(take, match_scene=True, body=body)
+        for number, path in enumerate(blender):
+            if terminal.cancelled():
+                raise Cancelled
+            terminal.progress("write", number, len(blender))
+            path.absolute().parent.mkdir(parents=True, exist_ok=True)
+            export(path, people_of(collection))
+        terminal.progress("write", len(blender), len(blender))
+
+
+@dataclass
+class Job:
+    """One input with its outputs and the folder of its take."""
+
+    source: Path
+    outputs: list[Path]
+    take: Path | None
+    settings: Settings
+    engines: Engines | None = None
+
+    def run(self, terminal: Terminal) -> str:
+        """Does it all and returns a summary in words."""
+        from .core.pipeline import body_of
+        from .core.take import UnusableTakeError
+
+        check_outputs(self.outputs)
+        folder = self.take or self.outputs[0].with_name(f"{self.outputs[0].name}.take")
+        try:
+            take = self._solved(folder, terminal)
+        except UnusableTakeError:
+            if self.take is not None or not _is_take(folder):
+                raise
+            shutil.rmtree(folder)  # the unfinished rest of another run, which only this program made
+            take = self._solved(folder, terminal)
+        except Pose2MeshError:
+            if self.take is None and _is_take(folder) and not _worth_keeping(folder):
+                shutil.rmtree(folder)
+            raise
+        write_outputs(take, self.outputs, body_of(self.settings), terminal)
+        text = summary(take, self.outputs)
+        if self.take is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        return text
+
+    def _solved(self, folder: Path, terminal: Terminal) -> Take:
+        from .core.pipeline import run
+
+        return run(self.source, folder, self.settings, terminal.progress, terminal.cancelled, self.engines)
+
+
+def _is_take(folder: Path) -> bool:
+    return (folder / "take.json").is_file()
+
+
+def _worth_keeping(folder: Path) -> bool:
+    from .core.take import Take
+
+    try:
+        take = Take.open(folder)
+    except TakeError:
+        return False
+    return bool(take.people) or (take.detected.any() and not take.detected.all())
+
+
+def summary(take: Take, outputs: list[Path]) -> str:
+    """What was made, for a person to read."""
+    import numpy as np
+
+    seconds = float(take.timestamps[-1] - take.timestamps[0]) if len(take) > 1 else 0.0
+    lines = [f"{len(take)} frames ({seconds:.1f} s at {take.fps:g} fps), {len(take.people)} "
+             f"{'person' if len(take.people) == 1 else 'people'}"]
+    for person in take.people:
+        place = take.translation(person)
+        there = np.isfinite(place[:, 0])
+        joints = take.joints(person)[there]
+        if not len(joints):
+            lines.append(f"  {take.name(person)}: no frame could be solved")
+            continue
+        seen = take.keypoints(person)[there][:, :17, 2].mean()
+        lines.append(f"  {take.name(person)}: in {there.sum()} frames, {np.median(place[there][:, 2]):.1f} m from the "
+                     f"camera, keypoint confidence {seen:.2f}")
+    lines += [f"  warning: {text}" for text in take.info.get("warnings", [])]
+    for path in outputs:
+        lines.append(f"  wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return "\n".join(lines)
+
+
+# -- commands ---------------------------------------------------------------------------------------------------------
+def animate(options: argparse.Namespace, terminal: Terminal) -> int:
+    with terminal.working():
+        text = Job(options.input, options.output, options.take, _settings(options)).run(terminal)
+    terminal.say(text)
+    return OK
+
+
+def solve(options: argparse.Namespace, terminal: Terminal) -> int:
+    check_outputs(options.output, (".npz",))
+    return animate(options, terminal)
+
+
+def batch(options: argparse.Namespace, terminal: Terminal) -> int:
+    from .core.batch import REPORT, run_batch
+    from .core.pipeline import Engines
+
+    suffix, settings, engines = f".{options.format}", _settings(options), Engines()
+    check_outputs([options.output / f"probe{suffix}"])
+
+    def work(source: Path, target: Path) -> str:
+        with terminal.working():
+            return Job(source, [target], None, settings, engines).run(terminal).splitlines()[0]
+
+    outcomes = run_batch(options.input, options.output, suffix, work,
+                         lambda n, total, path: terminal.say(f"[{n}/{total}] {path.name}"))
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("input", "result", "seconds", "", title=str(options.output / REPORT))
+    for o in outcomes:
+        table.add_row(Path(o.input).name, o.state, f"{o.seconds:g}" if o.seconds else "", o.message)
+    if not options.quiet:
+        Console().print(table, markup=False)
+    return USER_ERROR if any(o.state == "failed" for o in outcomes) else OK
+
+
+def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from .core.doctor import examine
+
+    checks = examine()
+    table, group = Table("", "", "", "", show_header=False, box=None), None
+    colours = {"ok": "green", "note": "yellow", "broken": "red"}
+    for check in checks:
+        table.add_row(check.group if check.group != group else "", check.name,
+                      Text(check.level, style=colours[check.level]), Text(check.detail))
+        group = check.group
+    Console().print(table)
+    broken = [c for c in checks if c.level == "broken"]
+    terminal.say(f"{len(broken)} of {len(checks)} checks failed." if broken else "Everything needed is there.")
+    return USER_ERROR if broken else OK
+
+
+def bench(options: argparse.Namespace, terminal: Terminal) -> int:
+    from .core.bench import main as run_bench
+
+    return run_bench(options.clip, options.json, terminal.say)
+
+
+def _training(module: str) -> Callable[[list[str]], int]:
+    def command(arguments: list[str]) -> int:
+        if importlib.util.find_spec("torch") is None:
+            raise Pose2MeshError(f"`pose2mesh {module}` needs torch, which is not installed.",
+                                 "Install it with: pip install 'pose2mesh-blender[train]'.")
+        return importlib.import_module(f".training.{module}", __package__).main(arguments) or OK
+
+    return command
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    from .core.pipeline import Settings
+
+    names = set(Settings.__dataclass_fields__)
+    return Settings.from_dict({k: v for k, v in vars(options).items() if k in names})
+
+
+# -- arguments --------------------------------------------------------------------------------------------------------
+def parser() -> argparse.ArgumentParser:
+    """The command line of `pose2mesh`."""
+    raw = argparse.RawDescriptionHelpFormatter
+    main_parser = argparse.ArgumentParser("pose2mesh", description=INTRODUCTION, formatter_class=raw)
+    main_parser.add_argument("--version", action="version", version=f"pose2mesh {_version()}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    common.add_argument("--debug", action="store_true", help="show where an unexpected error came from")
+    commands = main_parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run, text: str, epilog: str = "", parents=(common,)) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog,
+                                      formatter_class=raw, parents=list(parents))
+        command.set_defaults(run=run)
+        return command
+
+    for name, run, text, epilog in (
+            ("animate", animate, "footage to Blender files, FBX, glTF, USD, Alembic, arrays, pictures", ANIMATE),
+            ("solve", solve, "footage or keypoints to plain arrays, without Blender", SOLVE)):
+        command = add(name, run, text, epilog)
+        command.add_argument("input", type=Path, metavar="INPUT", help="video, image, folder of images, keypoint file")
+        command.add_argument("-o", "--output", type=Path, action="append", required=True, metavar="OUT",
+                             help="file to write; its name says the format; repeatable")
+        command.add_argument("--take", type=Path, metavar="FOLDER",
+                             help="keep the working data here (and go on from it)")
+        _add_settings(command)
+    command = add("batch", batch, "every footage file of a folder", BATCH)
+    command.add_argument("input", type=Path, metavar="FOLDER", help="the folder with the footage")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
+    command.add_argument("--format", default="fbx", choices=[f[1:] for f in FORMATS], help="default: %(default)s")
+    _add_settings(command)
+    add("doctor", doctor, "check this installation: versions, devices, engines, bundled files")
+    command = add("bench", bench, "measure speed on this machine, as ratios within one run")
+    command.add_argument("--clip", type=Path, help="footage to measure on (default: the bundled demo clip)")
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
+    for name, text in (("train", "train the network (needs torch)"),
+                       ("evaluate", "measure the network's errors (needs torch)")):
+        commands.add_parser(name, help=text, add_help=False)
+    return main_parser
+
+
+def _add_settings(command: argparse.ArgumentParser) -> None:
+    people = command.add_argument_group("which frames and people")
+    people.add_argument("--people", type=int, metavar="N", help="keep the N most prominent people (largest, longest, "
+                        "surest); default: everybody seen in 10 %% of the frames or for half a second, at most 8")
+    people.add_argument("--start", type=int, default=0, metavar="N", help="first frame, from 0")
+    people.add_argument("--end", type=int, metavar="N", help="last frame (inclusive)")
+    people.add_argument("--step", type=int, default=1, metavar="N", help="every Nth frame")
+    camera = command.add_argument_group("camera").add_mutually_exclusive_group()
+    camera.add_argument("--fov", type=float, metavar="DEGREES", help="field of view across the longer side (default: "
+                        "55, a phone's main lens; too wide or too narrow makes the person too near or too far)")
+    camera.add_argument("--focal", type=float, metavar="PIXELS", help="focal length in pixels, instead of --fov")
+    quality = command.add_argument_group("quality")
+    quality.add_argument("--preset", choices=("accurate", "fast"), default="accurate", help="default: %(default)s")
+    quality.add_argument("--smooth", type=float, default=0.5, metavar="0..1", help="0 = raw, 1 = very calm "
+                         "(default: %(default)s)")
+    quality.add_argument("--height", type=float, metavar="METRES", help="the person's height, if you know it")
+    quality.add_argument("--body", metavar="PATH", help="your own SMPL_*.pkl or .npz")
+    quality.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default: %(default)s)")
+    files = command.add_argument_group("keypoint files that do not say (JSON)")
+    files.add_argument("--image-size", type=int, nargs=2, metavar=("W", "H"), help="size of the picture in pixels")
+    files.add_argument("--fps", type=float, help="frames per second (default: 30)")
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version("pose2mesh-blender")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; exit code 0 done, 1 an error the user can cure, 2 wrong usage, 130 cancelled."""
+    arguments = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in arguments
+    try:
+        if arguments[:1] in (["train"], ["evaluate"]):
+            return _training(arguments[0])(arguments[1:])
+        options = parser().parse_args(arguments)
+        return options.run(options, Terminal(options.quiet))
+    except Pose2MeshError as error:
+        if debug:
+            raise
+        print(f"pose2mesh: {' '.join(str(error).split())}", file=sys.stderr)
+        return USER_ERROR
+    except (Cancelled, KeyboardInterrupt):
+        print("pose2mesh: cancelled. Finished frames are kept: the same command goes on from there.", file=sys.stderr)
+        return CANCELLED
+    except Exception as error:
+        if debug:
+            raise
+        print(f"pose2mesh: unexpected failure: {type(error).__name__}: {' '.join(str(error).split())}. This is a bug; "
+              "run again with --debug and report what it prints.", file=sys.stderr)
+        return USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main())

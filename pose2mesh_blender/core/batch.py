@@ -1,0 +1,84 @@
+"""A folder of footage, one result each: what failed does not stop the rest. No `bpy` module use."""
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from .errors import FootageError, Pose2MeshError
+from .files import write_file
+from .footage import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from .keypoint_files import is_keypoint_input
+
+REPORT = "report.json"
+
+
+@dataclass
+class Outcome:
+    """One file of a batch. state: done | skipped (its result was there) | failed."""
+
+    input: str
+    output: str
+    state: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+def footage_in(folder: Path) -> list[Path]:
+    """Videos, stills and keypoint files of a folder, and its subfolders that hold image sequences or OpenPose files."""
+    if not folder.is_dir():
+        raise FootageError(f"{folder} is not a folder.", "Give the folder that holds the footage.")
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise FootageError(f"{folder} cannot be read ({error.strerror}).", "Check its permissions.") from None
+    found = []
+    for path in entries:
+        if path.name.startswith(".") or path.suffix == ".take":
+            continue
+        if path.is_dir():
+            if is_keypoint_input(path) or any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.iterdir()):
+                found.append(path)
+        elif path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES or is_keypoint_input(path):
+            found.append(path)
+    if not found:
+        raise FootageError(f"{folder} holds no footage.", "Give a folder with videos, images or keypoint files.")
+    return found
+
+
+def output_names(inputs: list[Path], folder: Path, suffix: str) -> list[Path]:
+    """`shot.mp4` becomes `shot<suffix>`; where two inputs share a stem, their whole names are kept."""
+    stems = [p.stem if p.is_file() else p.name for p in inputs]
+    return [folder / f"{stem if stems.count(stem) == 1 else path.name}{suffix}" for path, stem in zip(inputs, stems)]
+
+
+def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path], str],
+              started: Callable[[int, int, Path], None] | None = None) -> list[Outcome]:
+    """Calls work(input, output) -> message for every footage file whose output is missing; writes report.json.
+
+    Errors a user can cure are recorded and the next file follows, and so are bugs (with their type); a cancel stops.
+    """
+    inputs = footage_in(folder)
+    outcomes: list[Outcome] = []
+    for number, (source, target) in enumerate(zip(inputs, output_names(inputs, out, suffix)), 1):
+        if target.exists():
+            outcomes.append(Outcome(str(source), str(target), "skipped", "its result is there"))
+        else:
+            if started:
+                started(number, len(inputs), source)
+            begun = time.monotonic()
+            outcome = Outcome(str(source), str(target), "done")
+            try:
+                outcome.message = work(source, target)
+            except Pose2MeshError as error:
+                outcome.state, outcome.message = "failed", str(error)
+            except Exception as error:  # one file's bug must not cost the others
+                outcome.state, outcome.message = "failed", f"Unexpected failure: {type(error).__name__}: {error}"
+            outcome.seconds = round(time.monotonic() - begun, 1)
+            outcomes.append(outcome)
+        out.mkdir(parents=True, exist_ok=True)
+        report = {"schema": 1, "results": [asdict(o) for o in outcomes], "waiting": len(inputs) - len(outcomes)}
+        write_file(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False).encode())
+    return outcomes
