@@ -1,4 +1,4 @@
-"""Files from takes: FBX, GLB, USD, Alembic, .blend. Each appears whole or not at all; the user's scene stays as it is."""
+"""Files from takes: FBX, GLB, USD, Alembic, .blend. Each appears whole or not at all; the scene stays as it is."""
 from __future__ import annotations
 
 import contextlib
@@ -34,7 +34,7 @@ def export(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None
 
 
 def export_fbx(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
-    """FBX with one animated blend shape per frame, root motion and the texture inside; metres, y up, scale 1, start at 0 s.
+    """FBX with one animated blend shape per frame, root motion and the texture inside; metres, y up, starting at 0 s.
 
     Animation of blend shapes survives only with relative keys and without NLA and "all actions" (Blender's exporter
     drops it otherwise).
@@ -58,7 +58,7 @@ def export_glb(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
 
 
 def export_usd(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
-    """USD with moving points (read by everything, unlike blend shapes), UVs and the texture in `textures/` beside it."""
+    """USD with moving points (everything reads them, unlike blend shapes), UVs and the texture in `textures/`."""
     with _writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps, keep_hiding=True):
         _run(path, bpy.ops.wm.usd_export, filepath=str(file), export_animation=True, export_shapekeys=False,
              export_armatures=False, export_normals=False, export_uvmaps=True, export_materials=True,
@@ -66,9 +66,8 @@ def export_usd(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
 
 
 def export_alembic(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
-    """Alembic cache of the moving points, with UVs."""
-    with (_writing(path, objects) as file,
-          staged(objects, file.stem, relative=False, fps=fps, keep_hiding=True) as scene):
+    """Alembic cache of the moving points, with UVs. Blender drops samples of hidden objects, so nobody is hidden."""
+    with _writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps) as scene:
         _run(path, bpy.ops.wm.alembic_export, filepath=str(file), start=0, end=scene.frame_end,
              as_background_job=False, uvs=True, normals=False, face_sets=False)
 

@@ -19,8 +19,9 @@ def staged(objects: Sequence[bpy.types.Object], name: str, *, relative: bool, fp
            keep_hiding: bool = False) -> Iterator[bpy.types.Scene]:
     """Enter a scene that holds only copies of `objects` under their own names, with time starting at frame 0.
 
-    name: of the scene, which FBX and glTF give to the animation. relative: the copies carry relative shape keys, else absolute ones. fps: default is the footage's.
-    keep_hiding: keep the curves that hide absent persons (formats that know no visibility show them frozen).
+    name: of the scene, which FBX and glTF give to the animation. relative: the copies carry relative shape keys, else
+    absolute ones. fps: default is the footage's. keep_hiding: keep the curves that hide absent persons (formats that
+    know no visibility show them frozen).
     """
     source = bpy.context.scene
     first, last = _range(objects, source)
