@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,14 +18,14 @@ import numpy as np
 from .body import Body, load_body
 from .camera import DEFAULT_FOV, intrinsics_from_focal, intrinsics_from_fov
 from .errors import Cancelled, FootageError, Pose2MeshError
-from .files import UnusableTakeError, write_file
+from .files import UnusableTakeError, writing
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
 from .people import choose_people, prominence
 from .take import Take
 from .track_log import TrackLog
 
 Progress = Callable[[str, int, int], None]
-CHECKPOINT = 30  # rows; the estimator starts afresh there, so a resumed run sees exactly what an uninterrupted one saw
+STATE = "detection.json"  # what the estimator and the tracker remember of the frames before
 MESH_CHUNK = 32  # rows
 OTHER_TAKE = "Delete the take folder, or name another one with --take."
 
@@ -236,27 +237,37 @@ def detect_take(footage, take: Take, preset: str = "accurate", device: str = "au
 
 
 def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, cancelled: Callable[[], bool]) -> None:
-    log = TrackLog(take.folder / "tracks.bin", done)
-    row, tracker = _checkpoint(take.folder, log.rows)
-    times = take.timestamp_writer()
+    """Per frame, in this order: record, state of estimator and tracker, flag. A killed process is continued exactly."""
+    from .tracking import Tracker
+
+    state = _read_state(take.folder / STATE)
+    if state is not None and not done <= state["row"] <= done + 1:
+        state = None
+    row = state["row"] if state else 0
+    log = TrackLog(take.folder / "tracks.bin", row)
+    if log.rows < row:  # a power cut lost records that a killed process would have left
+        log.close()
+        log, row, state = TrackLog(take.folder / "tracks.bin", 0), 0, None
+    if state is None:
+        take.clear_detected()
+    tracker = Tracker.from_state(state["tracker"]) if state else Tracker()
     estimator.reset()
+    if state:
+        estimator.from_state(state["estimator"])
+        take.mark_detected(np.arange(row))
+    times = take.timestamp_writer()
     try:
-        frames = footage.frames(start=int(take.frames[row]), end=int(take.frames[-1]),
-                                step=int(take.settings.get("step", 1)))
-        for frame in frames:
+        for frame in _frames_from(footage, take, row):
             if cancelled():
                 raise Cancelled
-            if row % CHECKPOINT == 0:
-                estimator.reset()
-                if row >= log.rows:
-                    _save_checkpoint(take.folder, row, tracker)
             seen = tracker.update(frame.index, frame.timestamp, estimator.estimate(frame.image))
-            if row >= log.rows:  # rows before were stored by the run that is continued
-                times.write(np.array([row]), np.array([frame.timestamp]))
-                take.timestamps[row] = frame.timestamp
-                log.append([(person, found.keypoints) for person, found in seen])
-                take.mark_detected(row)
+            times.write(np.array([row]), np.array([frame.timestamp]))
+            take.timestamps[row] = frame.timestamp
+            log.append([(person, found.keypoints) for person, found in seen])
             row += 1
+            _write_state(take.folder / STATE, {"row": row, "tracker": tracker.to_state(),
+                                               "estimator": estimator.to_state()})
+            take.mark_detected(row - 1)
             progress("detect", row, len(take))
     finally:
         times.close()
@@ -267,22 +278,27 @@ def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, 
         take.mark_detected(np.arange(row, len(take)))
 
 
-def _checkpoint(folder: Path, rows: int):
-    from .tracking import Tracker
-
-    path = folder / "tracker.json"
-    if path.exists():
-        try:
-            saved = json.loads(path.read_text())
-            if 0 <= saved["row"] <= rows:
-                return saved["row"], Tracker.from_state(saved["tracker"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UnusableTakeError(f"{path} is damaged ({error!r}).", OTHER_TAKE) from None
-    return 0, Tracker()
+def _frames_from(footage, take: Take, row: int):
+    if row == len(take):
+        return iter(())
+    return footage.frames(start=int(take.frames[row]), end=int(take.frames[-1]), step=int(take.settings.get("step", 1)))
 
 
-def _save_checkpoint(folder: Path, row: int, tracker) -> None:
-    write_file(folder / "tracker.json", json.dumps({"row": row, "tracker": tracker.to_state()}).encode())
+def _read_state(path: Path) -> dict | None:
+    """None when there is none, or a power cut damaged it: detection then starts again."""
+    try:
+        state = json.loads(path.read_text())
+        return state if {"row", "tracker", "estimator"} <= set(state) and isinstance(state["row"], int) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_state(path: Path, state: dict) -> None:
+    """Whole or not at all for a killed process; not forced to the disk, which would cost more than the frame."""
+    temporary = path.with_suffix(".part")
+    with writing(path):
+        temporary.write_text(json.dumps(state))
+        os.replace(temporary, path)
 
 
 # -- solving ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
     timestamps.npy          (T,) float64 seconds
     detected.npy solved.npy (T,) uint8 flags, each set after the row's data is in its file
     tracks.bin              append-only record of every tracked person per frame (core/track_log.py)
+    detection.json          what the detection remembers, to go on exactly where it stopped (core/pipeline.py)
     person_<id>/            keypoints.npy (T,23,3)  vertices.npy (T,6890,3)  translation.npy (T,3)  joints.npy (T,24,3)
                             shape.npy (16,)
 
@@ -259,6 +260,10 @@ class Take:
             if path.parent != self.folder:
                 writer.flush()
         self._mark("solved", rows, 1)
+
+    def clear_detected(self) -> None:
+        if self.detected.any():
+            self._mark("detected", np.arange(len(self)), 0)
 
     def clear_solved(self) -> None:
         if self.solved.any():
