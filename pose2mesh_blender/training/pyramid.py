@@ -5,19 +5,13 @@ because ties make it depend on the sorting algorithm.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import eigsh
 
-
-@dataclass(frozen=True)
-class Level:
-    """One graph of the pyramid, finest first."""
-
-    laplacian: sp.csr_matrix  # (V, V) symmetric, rescaled so that its eigenvalues lie in -1..1
-    parents: np.ndarray | None  # (V,) cluster of each vertex on the next coarser level; None on the coarsest
+from ..core.body import Body
+from ..core.network import joints as J
+from ..core.network.torch_meshnet import Level, MeshNet, SparseRows
 
 
 def adjacency(faces: np.ndarray, count: int) -> sp.csr_matrix:
@@ -27,15 +21,15 @@ def adjacency(faces: np.ndarray, count: int) -> sp.csr_matrix:
     return ((a + a.T) > 0).astype(np.float64).tocsr()
 
 
-def rescaled_laplacian(a: sp.csr_matrix) -> sp.csr_matrix:
-    """2 L / lambda_max - I of the normalised Laplacian (Defferrard et al. 2016)."""
+def rescaled_laplacian(a: sp.csr_matrix) -> SparseRows:
+    """2 L / lambda_max - I of the normalised Laplacian (Defferrard et al. 2016): eigenvalues in -1..1."""
     d = sp.diags(1 / np.sqrt(np.maximum(np.asarray(a.sum(1)).ravel(), 1e-9)))
     identity = sp.identity(a.shape[0])
     laplacian = identity - d @ a @ d
     largest = eigsh(laplacian, k=1, which="LM", return_eigenvectors=False, v0=np.ones(a.shape[0]))[0]
     out = (2 / largest * laplacian - identity).tocsr()
     out.sort_indices()
-    return out.astype(np.float32)
+    return SparseRows(out.indptr, out.indices, out.data.astype(np.float32))
 
 
 def match(a: sp.csr_matrix) -> np.ndarray:
@@ -56,7 +50,7 @@ def match(a: sp.csr_matrix) -> np.ndarray:
 
 
 def build_pyramid(faces: np.ndarray, count: int = 6890, levels: int = 8) -> list[Level]:
-    """Finest first; about half the vertices per level."""
+    """Coarsest first; about half the vertices per level."""
     a, out = adjacency(faces, count), []
     for depth in range(levels):
         last = depth == levels - 1
@@ -67,13 +61,19 @@ def build_pyramid(faces: np.ndarray, count: int = 6890, levels: int = 8) -> list
             a = (s @ a @ s.T).tocsr()
             a.setdiag(0)
             a.eliminate_zeros()
-    return out
+    return out[::-1]
 
 
-def joint_graph(rest: np.ndarray, neighbours: int = 5) -> sp.csr_matrix:
+def joint_graph(rest: np.ndarray, neighbours: int = 5) -> SparseRows:
     """Graph over the network's joints: each linked to its nearest ones in the rest pose. (J, 3) -> rescaled Laplacian."""
     d = np.linalg.norm(rest[:, None] - rest[None], axis=-1)
     near = np.argsort(d, axis=1, kind="stable")[:, 1:neighbours + 1]
     a = np.zeros_like(d)
     np.put_along_axis(a, near, 1, 1)
     return rescaled_laplacian(sp.csr_matrix(np.maximum(a, a.T)))
+
+
+def new_meshnet(body: Body) -> MeshNet:
+    """An untrained MeshNet on this body's pyramid."""
+    rest = J.lift_points(body.v_template[None], body.J_template[None], body)[0]
+    return MeshNet(body, build_pyramid(body.faces), joint_graph(rest))

@@ -8,10 +8,11 @@ import torch
 
 from ..core.body import Body
 from ..core.network.features import features
+from ..core.network.torch_meshnet import MeshNet
+from ..core.network.torch_posenet import PoseNet
 from .losses import MeshLoss
-from .meshnet import MeshNet
 from .metrics import procrustes_error
-from .posenet import PoseNet
+from .pyramid import new_meshnet
 from .runs import Run
 from .synthetic import Batch, Motion, Sampler
 
@@ -50,7 +51,7 @@ def load_posenet(folder: Path) -> PoseNet | None:
 def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path, folder: Path, minutes: float,
                   batch: int = 16, seed: int = 0) -> MeshNet:
     """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 250 steps."""
-    run = Run(folder, MeshNet(body), minutes)
+    run = Run(folder, new_meshnet(body), minutes)
     every = np.arange(6890)
     sampler = Sampler(body, motion, seed + run.step, extra=every)
     held_out = Sampler(body, test, seed=54321, extra=every)

@@ -9,8 +9,8 @@ import torch
 from ..core.body import Body
 from ..core.network import joints as J
 from ..core.network.features import features
+from ..core.network.torch_posenet import PoseNet
 from .metrics import procrustes_error
-from .posenet import PoseNet
 from .runs import Run
 from .synthetic import Motion, Sampler
 

@@ -3,21 +3,38 @@
 Follows Choi et al. 2020 (graph convolutions on a SMPL pyramid) with two changes that our measurements asked for: it
 works in the body's own frame, and the graph network predicts what a posed template gets wrong instead of the whole
 surface (cf. GTRS, Zheng et al. 2022), so fingers and folds stay clean however rough the joints are.
+
+No `bpy` module use. Imported only where torch is wanted.
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..core.body import Body
-from ..core.network import joints as J
-from ..core.skeletons import SMPL24_PARENTS
-from .pyramid import build_pyramid, joint_graph
+from ..body import Body
+from ..skeletons import SMPL24_PARENTS
+from . import joints as J
+
+
+class Level(NamedTuple):
+    """One graph of the mesh pyramid."""
+
+    laplacian: SparseRows
+    parents: np.ndarray | None  # (V,) cluster of each vertex on the next coarser level; None on the coarsest
+
+
+class SparseRows(NamedTuple):
+    """A sparse symmetric matrix: row i holds data[indptr[i]:indptr[i+1]] at columns indices[...]."""
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    data: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -32,7 +49,7 @@ class _SymmetricProduct(torch.autograd.Function):
     """Fixed symmetric sparse matrix times dense: the backward pass is the same product."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, graph: "Graph") -> Tensor:
+    def forward(ctx, x: Tensor, graph: Graph) -> Tensor:
         ctx.graph = graph
         return graph.product(x)
 
@@ -44,7 +61,7 @@ class _SymmetricProduct(torch.autograd.Function):
 class Graph(nn.Module):
     """A rescaled Laplacian as a fixed operator on (V, D) tensors."""
 
-    def __init__(self, laplacian: sp.csr_matrix):
+    def __init__(self, laplacian: SparseRows):
         super().__init__()
         self.register_buffer("indices", torch.from_numpy(laplacian.indices.astype(np.int64)))
         self.register_buffer("offsets", torch.from_numpy(laplacian.indptr[:-1].astype(np.int64)))
@@ -56,7 +73,8 @@ class Graph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if torch.onnx.is_in_onnx_export():
             index, weight = self.padded()
-            return (x[index] * weight[..., None]).sum(1)
+            near = x.index_select(0, index.flatten().int()).view(*index.shape, -1)
+            return (near * weight[..., None]).sum(1)
         return _SymmetricProduct.apply(x, self)
 
     def padded(self) -> tuple[Tensor, Tensor]:
@@ -82,10 +100,17 @@ class ChebConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         v, b, c = x.shape
-        x0 = x.reshape(v, b * c)
-        x1 = self.graph(x0)
-        x2 = 2 * self.graph(x1) - x0
-        y = sum(t.reshape(v * b, c) @ w for t, w in zip((x0, x1, x2), self.weight)) + self.bias
+        outputs = self.weight.shape[2]
+        w0, w1, w2 = self.weight[0] - self.weight[2], self.weight[1], 2 * self.weight[2]  # of x, L x, L L x
+        if outputs < c:  # mix channels first, so that the sparse products run on fewer of them
+            flat = x.reshape(v * b, c)
+            z0, z1, z2 = flat @ w0, (flat @ w1).view(v, b * outputs), (flat @ w2).view(v, b * outputs)
+            y = z0 + self.graph(z1 + self.graph(z2)).view(v * b, outputs)
+        else:
+            x1 = self.graph(x.reshape(v, b * c))
+            x2 = self.graph(x1)
+            y = x.reshape(v * b, c) @ w0 + x1.view(v * b, c) @ w1 + x2.view(v * b, c) @ w2
+        y = y + self.bias
         if self.norm is not None:
             y = self.norm(y).relu()
         return y.view(v, b, -1)
@@ -110,12 +135,12 @@ def body_frame(joints: Tensor) -> Tensor:
 class MeshNet(nn.Module):
     """joints (B, 71, 3) metres, root-relative, any camera axes, and a body shape -> vertices in the same axes."""
 
-    def __init__(self, body: Body, config: MeshNetConfig = MeshNetConfig()):
+    def __init__(self, body: Body, levels: Sequence[Level], joint_laplacian: SparseRows,
+                 config: MeshNetConfig = MeshNetConfig()):
+        """levels: coarsest first, the last one the mesh itself; joint_laplacian: (71, 71)."""
         super().__init__()
         self.config = config
-        levels = build_pyramid(body.faces)[::-1]
-        rest = rest_points(body)
-        self.joint_graph = Graph(joint_graph(rest))
+        self.joint_graph = Graph(joint_laplacian)
         sizes = (3, *config.joint_channels)
         self.joint_convs = nn.ModuleList(ChebConv(self.joint_graph, a, b) for a, b in zip(sizes, sizes[1:]))
         self.mix = nn.Linear(J.COUNT * (3 + sizes[-1]), config.width)
@@ -123,7 +148,7 @@ class MeshNet(nn.Module):
         self.shape = nn.Linear(config.width, config.shape)
         self.rotations = nn.Sequential(nn.Linear(config.width + config.shape, config.width), nn.ReLU(),
                                        nn.Linear(config.width, 24 * 6))
-        self.seed = nn.Linear(config.width + config.shape, levels[0].laplacian.shape[0] * config.channels[0])
+        self.seed = nn.Linear(config.width + config.shape, (len(levels[0].laplacian.indptr) - 1) * config.channels[0])
         self.convs = nn.ModuleList()
         previous = config.channels[0]
         for level, channels in zip(levels, config.channels):
@@ -164,7 +189,7 @@ class MeshNet(nn.Module):
 
     def skin(self, rotations: Tensor, shape: Tensor) -> Tensor:
         """global rotations (B, 24, 3, 3), shape (B, K) -> vertices (B, 6890, 3), H36M pelvis at 0."""
-        b = len(shape)
+        b = shape.shape[0]  # not len(): the exporter would bake it in
         joints = self.joint_template + (shape @ self.joint_shapedirs).view(b, 24, 3)
         steps = (rotations[:, self.parents] @ (self.relative @ joints)[..., None])[..., 0]
         mask = torch.ones(24, 1)
@@ -192,7 +217,7 @@ class MeshNet(nn.Module):
 
     def refine(self, base: Tensor, z: Tensor) -> Tensor:
         """base (B, 6890, 3) in the body frame -> offsets (B, 6890, 3)."""
-        b, c = len(base), self.config.channels[0]
+        b, c = base.shape[0], self.config.channels[0]
         positions = base.transpose(0, 1)
         x = self.seed(z).view(b, -1, c).transpose(0, 1).relu()
         for i, conv in enumerate(self.convs):
@@ -214,7 +239,18 @@ class MeshNet(nn.Module):
         v = v - (self.pelvis @ v)[:, None]
         return v @ frame.transpose(1, 2), frame[:, None] @ rotations, used
 
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor], body: Body, config: MeshNetConfig = MeshNetConfig()) -> MeshNet:
+        """The network as it was saved, pyramid included: nothing is rebuilt."""
 
-def rest_points(body: Body) -> np.ndarray:
-    """(71, 3) the network's joints on the unposed template."""
-    return J.lift_points(body.v_template[None], body.J_template[None], body)[0]
+        def rows(name: str) -> SparseRows:
+            indices = state[f"{name}.indices"].numpy()
+            return SparseRows(np.append(state[f"{name}.offsets"].numpy(), len(indices)), indices,
+                              state[f"{name}.weights"].numpy())
+
+        levels = [Level(rows(f"convs.{i}.graph"), state[f"parent{i}"].numpy() if i else None)
+                  for i in range(len(config.channels))]
+        model = cls(body, levels, rows("joint_graph"), config)
+        shared = {k: v for k, v in model.state_dict().items() if ".graph." in k}  # saved once, used by several
+        model.load_state_dict({**shared, **state})
+        return model.eval()

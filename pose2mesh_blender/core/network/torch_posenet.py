@@ -1,13 +1,15 @@
-"""PoseNet: 2D keypoints -> 3D joints and body shape. A residual MLP (Martinez et al. 2017; Choi et al. 2020)."""
+"""PoseNet: 2D keypoints -> 3D joints and body shape. A residual MLP (Martinez et al. 2017; Choi et al. 2020).
+
+No `bpy` module use. Imported only where torch is wanted.
+"""
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from ..core.network import joints as J
-from ..core.network.features import WIDTH
+from . import joints as J
+from .features import WIDTH
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""The Pose2Mesh network behind one interface: ONNX Runtime by default, torch where it has a GPU. No `bpy` module use.
+
+2D keypoints -> `lift` (PoseNet) -> 3D joints -> `mesh` (MeshNet) -> vertices.
+"""
+from __future__ import annotations
+
+import importlib.util
+import sys
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..assets import asset_path, load_index
+from ..camera import normalise, pixels_to_rays
+from ..detection.sessions import PROVIDERS, OnnxNetwork, providers_for
+from ..errors import DeviceError
+from .features import features
+
+POSENET, MESHNET, WEIGHTS = "pose2mesh_posenet.onnx", "pose2mesh_meshnet.onnx", "pose2mesh.safetensors"
+TORCH_DEVICES = ("cuda", "rocm", "mps")
+
+
+class Lift(NamedTuple):
+    joints: np.ndarray  # (N, 71, 3) metres, root-relative, camera axes; names in joints.py
+    shape: np.ndarray  # (N, K) body shape, standard deviations
+
+
+class Mesh(NamedTuple):
+    vertices: np.ndarray  # (N, 6890, 3) metres, H36M pelvis at 0, camera axes
+    rotations: np.ndarray  # (N, 24, 3, 3) global joint rotations of the template under the surface, camera axes
+    shape: np.ndarray  # (N, K) the shape that was used
+
+
+class Network(ABC):
+    """Both stages on one device. `hashes`: file -> sha256 of the weights in use."""
+
+    engine: str
+    device: str
+    shape_count = 16
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        names = (POSENET, MESHNET) if self.engine == "onnx" else (WEIGHTS,)
+        return {e["file"]: e["sha256"] for e in load_index()["assets"] if e["file"] in names}
+
+    def lift(self, keypoints: np.ndarray, intrinsics: np.ndarray, definition: float = 1.0) -> Lift:
+        """keypoints (N, 23, 3) body23 pixels + confidence (NaN / 0 = absent), intrinsics (3, 3) -> joints and shape.
+
+        definition: 1 for the bundled detectors' idea of hips, knees and ankles, 0 for keypoints from elsewhere.
+        """
+        keypoints = np.asarray(keypoints, np.float64)
+        confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
+        view = normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence)
+        joints, shape = self._posenet(features(view, definition))
+        return Lift(joints @ view.rotation.transpose(0, 2, 1).astype(np.float32), shape)
+
+    def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None) -> Mesh:
+        """joints (N, 71, 3) metres, root-relative -> mesh in the same axes; shape (N, K), None = guess it."""
+        n = len(joints)
+        known = np.full((n, 1), shape is not None, np.float32)
+        shape = np.zeros((n, self.shape_count), np.float32) if shape is None else np.asarray(shape, np.float32)
+        return Mesh(*self._meshnet(np.ascontiguousarray(joints, np.float32), shape, known))
+
+    @abstractmethod
+    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+    @abstractmethod
+    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]: ...
+
+
+class OnnxEngine(Network):
+    """ONNX Runtime: the bundled default, on the CPU or any provider that is installed."""
+
+    engine = "onnx"
+
+    def __init__(self, device: str = "auto", posenet: Path | None = None, meshnet: Path | None = None):
+        self.device = device if device != "auto" else _name_of(providers_for("auto")[0])
+        self._networks = (OnnxNetwork(posenet or asset_path(POSENET), device),
+                          OnnxNetwork(meshnet or asset_path(MESHNET), device))
+
+    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        joints, shape = self._networks[0].run(inputs)
+        return joints, shape
+
+    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+        return self._networks[1].run(joints, shape, known)
+
+
+def load_network(device: str = "auto") -> Network:
+    """The network on `device`: auto, cpu, cuda, rocm, mps, coreml or directml.
+
+    auto: a GPU where one is ready for use (through torch when it is installed), else the CPU. Raises DeviceError when
+    the device that was asked for is not there, AssetError when the weights are missing or not ours.
+    """
+    torch_ready = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("safetensors") is not None
+    if device == "auto":
+        if torch_ready and providers_for("auto")[0] == PROVIDERS["cpu"] and _gpu_likely():
+            from .torch_engine import TorchEngine, torch_device
+
+            if torch_device("auto") != "cpu":
+                return TorchEngine("auto")
+        return OnnxEngine("auto")
+    try:
+        return OnnxEngine(device)
+    except DeviceError:
+        if device not in TORCH_DEVICES or not torch_ready:
+            raise
+    from .torch_engine import TorchEngine
+
+    return TorchEngine(device)
+
+
+def _name_of(provider: str) -> str:
+    return next(name for name, p in PROVIDERS.items() if p == provider)
+
+
+def _gpu_likely() -> bool:
+    """Importing torch takes seconds: only where its GPU could be."""
+    if sys.platform.startswith("linux"):
+        return any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+    return True

@@ -1,0 +1,66 @@
+"""The network in torch, for CUDA, ROCm and MPS. No `bpy` module use. Imported only where torch is wanted."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from ..assets import asset_path
+from ..body import load_body
+from ..errors import AssetError, DeviceError
+from .engine import WEIGHTS, Network
+from .torch_meshnet import MeshNet, MeshNetConfig
+from .torch_posenet import PoseNet, PoseNetConfig
+
+
+def torch_device(device: str) -> str:
+    """torch's name for auto | cpu | cuda | rocm | mps. Raises DeviceError when it is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, ok in there.items() if ok)
+    name = {"rocm": "cuda"}.get(device, device)  # ROCm builds of torch speak of CUDA
+    if not there.get(name):
+        raise DeviceError(f"torch finds no {device} device here.", "Use --device auto or cpu.")
+    return name
+
+
+def read_weights(path: Path) -> tuple[PoseNet, MeshNet]:
+    """Both networks from a .safetensors file written by `training.export`. Refuses missing and unexpected tensors."""
+    try:
+        with safe_open(str(path), "pt") as f:
+            config = json.loads((f.metadata() or {})["config"])
+            state = {name: f.get_tensor(name) for name in f.keys()}
+    except Exception as e:  # safetensors raises its own and OS errors alike
+        raise AssetError(f"{path}: not readable as Pose2Mesh weights ({e}).", "Reinstall the add-on.") from e
+    state = {k: v.float() if v.is_floating_point() else v.long() for k, v in state.items()}
+
+    def part(prefix: str) -> dict[str, torch.Tensor]:
+        return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+    posenet = PoseNet(PoseNetConfig(**config["posenet"]))
+    posenet.load_state_dict(part("posenet."))
+    meshnet = {k: tuple(v) if isinstance(v, list) else v for k, v in config["meshnet"].items()}
+    return posenet.eval(), MeshNet.from_state(part("meshnet."), load_body(), MeshNetConfig(**meshnet))
+
+
+class TorchEngine(Network):
+    engine = "torch"
+
+    def __init__(self, device: str = "auto", weights: Path | None = None):
+        self.device = torch_device(device)
+        posenet, meshnet = read_weights(weights or asset_path(WEIGHTS))
+        self._networks = posenet.to(self.device), meshnet.to(self.device)
+
+    @torch.no_grad()
+    def _run(self, index: int, *arrays: np.ndarray) -> list[np.ndarray]:
+        return [t.cpu().numpy() for t in self._networks[index](*(torch.from_numpy(a).to(self.device) for a in arrays))]
+
+    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        joints, shape = self._run(0, inputs)
+        return joints, shape
+
+    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+        return self._run(1, joints, shape, known)

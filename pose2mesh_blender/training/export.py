@@ -1,0 +1,70 @@
+"""Writes the shipped network: pose2mesh.safetensors and two ONNX files, from the two runs' averaged weights."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from safetensors.torch import save_file
+
+from ..core.body import Body
+from ..core.network.engine import MESHNET, POSENET, WEIGHTS
+from ..core.network.features import WIDTH
+from ..core.network.joints import COUNT
+from ..core.network.torch_engine import read_weights
+from ..core.network.torch_meshnet import MeshNet
+from ..core.network.torch_posenet import PoseNet
+from .half import store_half
+
+SHARED = ("joint_convs.0.graph.", "joint_convs.1.graph.", "offset.graph.")  # the same operators under other names
+HALF_FROM = 64  # smaller tensors (norms, biases of 3) stay in single precision
+
+
+def averaged(folder: Path) -> dict[str, torch.Tensor]:
+    """The averaged weights of a run."""
+    return torch.load(folder / "checkpoint.pt", weights_only=True)["average"]
+
+
+def _compact(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_floating_point():
+        return tensor.half() if tensor.dim() > 1 else tensor.float()
+    return tensor.int()
+
+
+def export(posenet: PoseNet, meshnet: MeshNet, folder: Path) -> None:
+    """Writes the three files into `folder`. The ONNX files are made from the weights as stored, so that every engine
+    computes with the same numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = json.dumps({"posenet": dataclasses.asdict(posenet.config), "meshnet": dataclasses.asdict(meshnet.config)})
+    state = {f"{prefix}.{k}": _compact(v).contiguous() for prefix, model in (("posenet", posenet), ("meshnet", meshnet))
+             for k, v in model.state_dict().items() if not k.startswith(SHARED)}
+    save_file(state, folder / WEIGHTS, {"config": config, "format": "pt"})
+    posenet, meshnet = read_weights(folder / WEIGHTS)
+    with torch.no_grad():
+        _to_onnx(posenet, (torch.zeros(2, WIDTH),), ["features"], ["joints", "shape"], folder / POSENET)
+        joints = torch.randn(2, COUNT, 3) * .3
+        _to_onnx(meshnet, (joints, torch.zeros(2, posenet.config.shape), torch.ones(2, 1)),
+                 ["joints", "shape", "known"], ["vertices", "rotations", "used_shape"], folder / MESHNET)
+
+
+def _to_onnx(model: torch.nn.Module, example: tuple, inputs: list[str], outputs: list[str], path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(model.eval(), example, str(path), input_names=inputs, output_names=outputs, opset_version=17,
+                          dynamic_axes={name: {0: "batch"} for name in inputs + outputs}, dynamo=False,
+                          training=torch.onnx.TrainingMode.PRESERVE)  # no folding: weights stay as they were stored
+    onnx_model = onnx.load(path)
+    store_half(onnx_model, HALF_FROM)
+    onnx_model.ir_version = min(onnx_model.ir_version, 10)
+    onnx.checker.check_model(onnx_model)
+    onnx.save(onnx_model, path)
+
+
+def load_runs(posenet_folder: Path, meshnet_folder: Path, body: Body) -> tuple[PoseNet, MeshNet]:
+    """The averaged networks of two runs."""
+    posenet = PoseNet()
+    posenet.load_state_dict(averaged(posenet_folder))
+    return posenet.eval(), MeshNet.from_state(averaged(meshnet_folder), body)
