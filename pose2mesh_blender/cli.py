@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import shutil
 import sys
 import tempfile
@@ -258,9 +259,39 @@ def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def bench(options: argparse.Namespace, terminal: Terminal) -> int:
-    from .core.bench import main as run_bench
+    from .core import bench as core_bench
 
-    return run_bench(options.clip, options.json, terminal.say)
+    clip = options.clip or core_bench.demo_clip()
+    numbers: dict[str, dict] = {"network": core_bench.bench_network()}
+    ours = numbers["network"]["network_ms"]
+    terminal.say(f"network, one person, one frame: {ours:.1f} ms (lifting {numbers['network']['lift_ms']:.1f}, "
+                 f"mesh {numbers['network']['mesh_ms']:.1f})")
+    if importlib.util.find_spec("torch") is not None:
+        from .training.reference import bench_reference
+
+        numbers["reference"] = bench_reference()
+        ratio = numbers["reference"]["ratio"] = numbers["reference"]["network_ms"] / ours
+        terminal.say(f"reference-size network, same machine: {numbers['reference']['network_ms']:.0f} ms; ours is "
+                     f"{ratio:.1f} times faster")
+    else:
+        terminal.say("reference-size network: not measured (needs torch)")
+    numbers["clip"] = core_bench.bench_clip(clip, people=options.people)
+    terminal.say("{name}: detection alone {detection_ms_per_frame:.1f} ms a frame, footage to meshes "
+                 "{end_to_end_ms_per_frame:.1f} ms a frame: {end_to_end_ratio:.2f} times".format(
+                     name=clip.name, **numbers["clip"]))
+    if importlib.util.find_spec("bpy") is not None:
+        from .scene.benchmark import bench_shape_keys
+
+        numbers["blender"] = bench_shape_keys()
+        terminal.say("Blender: {frames} frames of shape keys written in {write_s:.2f} s, played at "
+                     "{play_ms_per_frame:.2f} ms a frame".format(**numbers["blender"]))
+    else:
+        terminal.say("Blender: not measured (needs bpy)")
+    if options.json:
+        from .core.files import write_file
+
+        write_file(options.json, json.dumps(numbers, indent=1).encode())
+    return OK
 
 
 def _training(module: str) -> Callable[[list[str]], int]:
@@ -315,6 +346,7 @@ def parser() -> argparse.ArgumentParser:
     add("doctor", doctor, "check this installation: versions, devices, engines, bundled files")
     command = add("bench", bench, "measure speed on this machine, as ratios within one run")
     command.add_argument("--clip", type=Path, help="footage to measure on (default: the bundled demo clip)")
+    command.add_argument("--people", type=int, metavar="N", help="as in animate")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
     for name, text in (("train", "train the network (needs torch)"),
                        ("evaluate", "measure the network's errors (needs torch)")):
