@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import sys
 from pathlib import Path
 
 import bpy
@@ -15,7 +14,9 @@ from walking_take import FPS, make_take, world_vertices
 
 from pose2mesh_blender.core.errors import ExportError
 from pose2mesh_blender.scene import takes
+from pose2mesh_blender.scene.bench import bench_shape_keys
 from pose2mesh_blender.scene.export import WRITERS, export, save_blend
+from pose2mesh_blender.scene.outputs import write_outputs
 
 MILLIMETRE = 1e-3
 
@@ -87,11 +88,9 @@ def test_a_refused_file_leaves_nothing(tmp_path, people, suffix, monkeypatch):
     assert everything() == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 @pytest.mark.parametrize("suffix", [".fbx", ".glb", ".blend"])
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path, people, suffix):
-    import resource
-
+    resource = pytest.importorskip("resource")  # POSIX
     target = tmp_path / "out" / f"x{suffix}"
     target.parent.mkdir()
     target.write_text("old")
@@ -187,3 +186,28 @@ def test_names_with_spaces_and_accents(tmp_path, people):
     export(path, people)
     assert path.is_file()
     assert Path(path).parent.is_dir()
+
+
+def test_outputs_of_a_command(tmp_path, take):
+    """One call writes every kind, from a fresh file that shows the take through its camera, lit."""
+    paths = [tmp_path / "out" / f"demo{suffix}" for suffix in (".blend", ".fbx", ".glb", ".usdc", ".abc")]
+    said = []
+    write_outputs(take, paths, progress=lambda *step: said.append(step))
+    assert all(p.stat().st_size > 100_000 for p in paths)
+    assert sorted(p.name for p in paths) == sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_file())
+    assert said[0] == ("Writing demo.blend", 0, 5)
+    bpy.ops.wm.open_mainfile(filepath=str(paths[0]))
+    scene = bpy.context.scene
+    assert scene.render.fps == FPS
+    assert (scene.frame_start, scene.frame_end) == (4, 11)
+    assert scene.camera.type == "CAMERA"
+    assert any(ob.type == "LIGHT" for ob in scene.objects)
+
+
+def test_shape_keys_are_written_and_played_fast_enough():
+    """The promise for 1000 frames, with room for a busy machine."""
+    report = bench_shape_keys(300)
+    assert report["write_s"] < 0.5
+    assert report["play_ms"] < 3
+    assert not bpy.data.meshes
+    assert len(bpy.data.scenes) == 1
