@@ -147,7 +147,7 @@ class _Sparse(_StandIn):
     def array(self) -> np.ndarray:
         """The dense array of a compressed-column or compressed-row matrix."""
         state = self.state
-        rows, columns = (int(n) for n in state.get("_shape", state.get("shape")))
+        rows, columns = (int(n) for n in state["_shape" if "_shape" in state else "shape"])
         if rows * columns > 100_000_000:
             raise ValueError("a sparse matrix of unreasonable size")
         data, indices, indptr = (np.asarray(state[k]) for k in ("data", "indices", "indptr"))

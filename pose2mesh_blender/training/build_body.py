@@ -201,9 +201,8 @@ def compare(fresh: dict[str, np.ndarray], bundled: dict[str, np.ndarray]) -> lis
         a, b = fresh[key].astype(np.float64), stored.astype(np.float64)
         if key in ("weights_idx", "weights_val"):  # equal weights may come in any order: compare them spread out
             a, b = _spread(fresh), _spread(bundled)
-        rounding = np.finfo(np.float16).eps * np.abs(b) if STORED.get(key) == np.float16 else 0
-        if key == "weights_idx":
-            rounding = np.finfo(np.float16).eps
+        half = STORED.get(key) == np.float16 or key == "weights_idx"
+        rounding = np.finfo(np.float16).eps * np.abs(b) if half else np.zeros(())
         worst = (np.abs(a - b) - rounding).max()
         if worst > TOLERANCE:
             problems.append(f"{key}: differs by {worst:.2e}")
