@@ -16,7 +16,7 @@ from pose2mesh_blender.core.errors import ExportError
 from pose2mesh_blender.scene import takes
 from pose2mesh_blender.scene.bench import bench_shape_keys
 from pose2mesh_blender.scene.export import WRITERS, export, save_blend
-from pose2mesh_blender.scene.outputs import write_outputs
+from pose2mesh_blender.scene.fresh import fresh_file
 
 MILLIMETRE = 1e-3
 
@@ -188,20 +188,19 @@ def test_names_with_spaces_and_accents(tmp_path, people):
     assert Path(path).parent.is_dir()
 
 
-def test_outputs_of_a_command(tmp_path, take):
-    """One call writes every kind, from a fresh file that shows the take through its camera, lit."""
-    paths = [tmp_path / "out" / f"demo{suffix}" for suffix in (".blend", ".fbx", ".glb", ".usdc", ".abc")]
-    said = []
-    write_outputs(take, paths, progress=lambda *step: said.append(step))
-    assert all(p.stat().st_size > 100_000 for p in paths)
-    assert sorted(p.name for p in paths) == sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_file())
-    assert said[0] == ("Writing demo.blend", 0, 5)
-    bpy.ops.wm.open_mainfile(filepath=str(paths[0]))
+def test_fresh_file_of_a_command(tmp_path, take):
+    """What `pose2mesh animate -o x.blend` leaves: the take through its camera, lit, nothing else."""
+    fresh_file(take)
+    save_blend(tmp_path / "out" / "x.blend")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out" / "x.blend"))
     scene = bpy.context.scene
     assert scene.render.fps == FPS
     assert (scene.frame_start, scene.frame_end) == (4, 11)
     assert scene.camera.type == "CAMERA"
-    assert any(ob.type == "LIGHT" for ob in scene.objects)
+    assert sorted(ob.type for ob in scene.objects) == ["CAMERA", "LIGHT", "MESH", "MESH"]
+    spaces = [a.spaces.active for s in bpy.data.screens for a in s.areas if a.type == "VIEW_3D"]
+    assert spaces
+    assert all(space.region_3d.view_perspective == "CAMERA" for space in spaces)
 
 
 def test_shape_keys_are_written_and_played_fast_enough():

@@ -92,6 +92,39 @@ def test_footage_is_behind_the_mesh_and_in_step(tmp_path, demo_clip):
     assert takes.take_camera(again).data.background_images[0].clip == background.clip
 
 
+def pictures(folder, numbers):
+    """Images of even colour named by their numbers."""
+    folder.mkdir()
+    for number in numbers:
+        image = bpy.data.images.new("x", *SIZE)
+        image.filepath_raw, image.file_format = str(folder / f"shot_{number:04d}.png"), "PNG"
+        image.save()
+        bpy.data.images.remove(image)
+    return folder
+
+
+def test_image_sequence_is_behind_the_mesh(tmp_path):
+    frames = pictures(tmp_path / "frames", range(17, 20))
+    collection = takes.build_take(make_take(tmp_path / "take", 3, footage=frames))
+    clip = takes.take_camera(collection).data.background_images[0].clip
+    assert (clip.source, tuple(clip.size), clip.frame_duration, clip.frame_start) == ("SEQUENCE", SIZE, 3, 1)
+
+
+def test_still_stays_behind_the_mesh(tmp_path):
+    still = next(pictures(tmp_path / "frames", [7]).iterdir())
+    collection = takes.build_take(make_take(tmp_path / "take", 1, footage=still))
+    assert tuple(takes.take_camera(collection).data.background_images[0].image.size) == SIZE
+
+
+@pytest.mark.parametrize("footage", ["gaps", "missing.mp4", "text.mp4"])
+def test_footage_that_blender_cannot_show_in_step_is_left_out(tmp_path, footage):
+    pictures(tmp_path / "gaps", [1, 2, 5])
+    (tmp_path / "text.mp4").write_text("no video")
+    collection = takes.build_take(make_take(tmp_path / "take", 3, footage=tmp_path / footage))
+    assert not takes.take_camera(collection).data.background_images
+    assert not bpy.data.movieclips
+
+
 def test_absent_person_is_hidden_and_does_not_morph(tmp_path):
     take = make_take(tmp_path / "take", 12, people=2, absent=slice(4, 8))
     first, second = takes.people_of(takes.build_take(take))

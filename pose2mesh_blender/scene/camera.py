@@ -1,11 +1,14 @@
 """The camera that saw the footage: same lens, same place, the footage behind it."""
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import bpy
 import numpy as np
 from mathutils import Matrix
+
+from ..core.footage import IMAGE_SUFFIXES, natural_key
 
 SENSOR = 36.0  # mm; any value gives the same picture, this one gives focal lengths that photographers know
 BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
@@ -34,41 +37,56 @@ def new_camera(name: str, intrinsics: np.ndarray, size: tuple[int, int], world_f
     return ob
 
 
-def open_clip(path: Path, first_frame: int) -> bpy.types.MovieClip | None:
-    """The footage as a MovieClip whose first picture shows at scene frame `first_frame`; None if it cannot be opened.
+def show_footage(camera: bpy.types.Object, path: Path, first_frame: int) -> bool:
+    """Put the footage behind everything the camera sees, its first picture at scene frame `first_frame`.
 
-    path: video, image, or folder of images. A clip already loaded from there with that start is used again.
+    path: video, image, or folder of images. Answers False, and changes nothing, when Blender cannot show it.
     """
-    path = first_picture(path)
-    if path is None or not path.is_file():
-        return None
-    for clip in bpy.data.movieclips:
-        if Path(bpy.path.abspath(clip.filepath)) == path and clip.frame_start == first_frame:
-            return clip
+    picture = path if not path.is_dir() else first_of_sequence(path)
+    if picture is None or not picture.is_file():
+        return False
+    still = picture == path and path.suffix.lower() in bpy.path.extensions_image
     try:
-        clip = bpy.data.movieclips.load(str(path))
+        source = bpy.data.images.load(str(path), check_existing=True) if still else _clip(picture, first_frame)
     except RuntimeError:
-        return None
-    clip.frame_start = first_frame
-    return clip
-
-
-def first_picture(path: Path) -> Path | None:
-    """`path` itself, or the first image when it is a folder: Blender names an image sequence by its first file."""
-    if not path.is_dir():
-        return path
-    kinds = bpy.path.extensions_image
-    return min((p for p in path.iterdir() if p.suffix.lower() in kinds), default=None, key=lambda p: p.name)
-
-
-def show_clip(camera: bpy.types.Object, clip: bpy.types.MovieClip, size: tuple[int, int]) -> None:
-    """Put the footage behind everything the camera sees."""
+        return False
     data = camera.data
     data.show_background_images = True
     background = data.background_images.new()
-    background.source = "MOVIE_CLIP"
-    background.clip = clip
+    if still:
+        background.image = source
+    else:
+        background.source = "MOVIE_CLIP"
+        background.clip = source
     background.alpha = 1.0
     background.frame_method = "FIT"
     background.display_depth = "BACK"
     background.show_expanded = False
+    return True
+
+
+def _clip(path: Path, first_frame: int) -> bpy.types.MovieClip:
+    """A MovieClip that starts there; one that is loaded already is used again, none is moved."""
+    for clip in bpy.data.movieclips:
+        if Path(bpy.path.abspath(clip.filepath)) == path and clip.frame_start == first_frame:
+            return clip
+    clip = bpy.data.movieclips.load(str(path))
+    if not clip.size[0]:
+        bpy.data.movieclips.remove(clip)
+        raise RuntimeError("Blender cannot decode it")
+    clip.frame_start = first_frame
+    return clip
+
+
+def first_of_sequence(folder: Path) -> Path | None:
+    """The first image of a folder, by which Blender names the sequence; None when the numbers have gaps.
+
+    Blender counts numbers, we count files: with gaps the footage would run away from the mesh.
+    """
+    files = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
+                   key=lambda p: natural_key(p.name))
+    numbers = [re.findall(r"\d+", p.stem)[-1:] for p in files]
+    if len(files) > 1 and not all(numbers):
+        return None
+    counts = [int(n[0]) for n in numbers] if len(files) > 1 else [0]
+    return files[0] if files and counts == list(range(counts[0], counts[0] + len(counts))) else None

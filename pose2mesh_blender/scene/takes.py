@@ -147,10 +147,8 @@ def _camera(take: Take, name: str, scene: bpy.types.Scene, start: int) -> bpy.ty
     render = scene.render
     aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
     ob = camera.new_camera(f"{name} Camera", take.intrinsics, take.image_size, take.world_from_camera, aspect)
-    if path := take.footage.get("path"):
-        clip = camera.open_clip(Path(path), start)
-        if clip:
-            camera.show_clip(ob, clip, take.image_size)
+    if take.footage.get("path") and take.footage.get("kind") != "keypoints":
+        camera.show_footage(ob, Path(take.footage["path"]), start)
     return ob
 
 
