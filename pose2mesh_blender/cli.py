@@ -108,19 +108,17 @@ def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Termina
             write_overlay(take, footage, video, still, terminal.progress, terminal.cancelled, body)
     blender = [p for p in outputs if p not in plain]
     if blender:
-        import bpy
-
         from .scene.export import export
-        from .scene.takes import build_take, people_of
+        from .scene.fresh import fresh_file
+        from .scene.takes import people_of
 
-        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
-        collection = build_take(take, match_scene=True, body=body)
+        people = people_of(fresh_file(take, body=body))
         for number, path in enumerate(blender):
             if terminal.cancelled():
                 raise Cancelled
             terminal.progress("write", number, len(blender))
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
-            export(path, people_of(collection))
+            export(path, people)
         terminal.progress("write", len(blender), len(blender))
 
 
@@ -280,11 +278,11 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
                  "{end_to_end_ms_per_frame:.1f} ms a frame: {end_to_end_ratio:.2f} times".format(
                      name=clip.name, **numbers["clip"]))
     if importlib.util.find_spec("bpy") is not None:
-        from .scene.benchmark import bench_shape_keys
+        from .scene.bench import bench_shape_keys
 
         numbers["blender"] = bench_shape_keys()
         terminal.say("Blender: {frames} frames of shape keys written in {write_s:.2f} s, played at "
-                     "{play_ms_per_frame:.2f} ms a frame".format(**numbers["blender"]))
+                     "{play_ms:.2f} ms a frame".format(**numbers["blender"]))
     else:
         terminal.say("Blender: not measured (needs bpy)")
     if options.json:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import FootageError
 from .footage import open_footage
-from .network import load_network
+from .network.engine import load_network
 from .pipeline import Engines, Settings, run
 
 DEMO = Path("tests") / "data" / "demo" / "demo.mp4"

@@ -100,7 +100,7 @@ def _try_detector() -> str:
 
 
 def _try_network() -> str:
-    from .network import load_network
+    from .network.engine import load_network
 
     network = load_network()
     return f"{network.engine} on {network.device}"

@@ -19,6 +19,7 @@ from .body import Body, load_body
 from .camera import DEFAULT_FOV, intrinsics_from_focal, intrinsics_from_fov
 from .errors import Cancelled, FootageError, Pose2MeshError
 from .files import UnusableTakeError, writing
+from .footage import Footage, open_footage
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
 from .people import choose_people, prominence
 from .take import Take
@@ -89,7 +90,7 @@ class Engines:
         return self._get(("estimator", preset, device), lambda: PoseEstimator(preset=preset, device=device))
 
     def network(self, device: str):
-        from .network import load_network
+        from .network.engine import load_network
 
         return self._get(("network", device), lambda: load_network(device))
 
@@ -114,20 +115,21 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
     progress, cancelled, engines = progress or _silent, cancelled or _never, engines or Engines()
     source = Path(source)
     progress("open", 0, 1)
-    body = body_of(settings)
-    network = engines.network(settings.device)  # a missing network is known before minutes of detection
+    # What is wrong with the input, the body or the network is known before anything is written or takes long.
+    footage = sequence = None
     if is_keypoint_input(source):
         sequence = read_keypoint_file(source, image_size=settings.image_size, fps=settings.fps)
+    else:
+        footage = open_footage(source)
+    body, network = body_of(settings), engines.network(settings.device)
+    if sequence is not None:
         take = take_for_keypoints(sequence, Path(take_folder), settings)
     else:
-        from .footage import open_footage
-
-        footage = open_footage(source)
         take = take_for_footage(footage, Path(take_folder), settings)
     with take:
         progress("open", 1, 1)
         try:
-            if not is_keypoint_input(source):
+            if footage is not None:
                 detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
                             engines)
         except Cancelled:
@@ -138,7 +140,7 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
 
 
 # -- making and finding takes -----------------------------------------------------------------------------------------
-def take_for_footage(footage, folder: Path, settings: Settings) -> Take:
+def take_for_footage(footage: Footage, folder: Path, settings: Settings) -> Take:
     """A new take for this footage, or the one in `folder` when it was made from it. Locked for writing."""
     end = footage.frame_count - 1 if settings.end is None else min(settings.end, footage.frame_count - 1)
     frames = np.arange(settings.start, end + 1, settings.step)
@@ -215,8 +217,8 @@ def detector_hashes() -> dict[str, str]:
 
 
 # -- detection --------------------------------------------------------------------------------------------------------
-def detect_take(footage, take: Take, preset: str = "accurate", device: str = "auto", people: int | None = None,
-                progress: Progress | None = None, cancelled: Callable[[], bool] | None = None,
+def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: str = "auto",
+                people: int | None = None, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None,
                 engines: Engines | None = None) -> None:
     """Finds, follows and stores everybody in the take's frames that are not done; then chooses whom to keep.
 
@@ -236,8 +238,9 @@ def detect_take(footage, take: Take, preset: str = "accurate", device: str = "au
                            "Use footage in which a person is at least a tenth of the picture's height.")
 
 
-def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, cancelled: Callable[[], bool]) -> None:
-    """Per frame, in this order: record, state of estimator and tracker, flag. A killed process is continued exactly."""
+def _detect_rows(footage: Footage, take: Take, done: int, estimator, progress: Progress,
+                 cancelled: Callable[[], bool]) -> None:
+    """Per frame, in this order: record, memory of estimator and tracker, flag; a killed run is continued exactly."""
     from .tracking import Tracker
 
     state = _read_state(take.folder / STATE)
@@ -278,7 +281,7 @@ def _detect_rows(footage, take: Take, done: int, estimator, progress: Progress, 
         take.mark_detected(np.arange(row, len(take)))
 
 
-def _frames_from(footage, take: Take, row: int):
+def _frames_from(footage: Footage, take: Take, row: int):
     if row == len(take):
         return iter(())
     return footage.frames(start=int(take.frames[row]), end=int(take.frames[-1]), step=int(take.settings.get("step", 1)))
@@ -314,7 +317,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
 
     settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
     body = body or body_of(settings)
-    key = _solve_key(take, settings, network)
+    key = _solve_key(take, settings, network, body)
     if take.info["solve"].get("key") != key:
         take.clear_solved()
         take.info["solve"] = {"key": key, "smooth": settings.smooth, "height": settings.height,
@@ -360,9 +363,10 @@ def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body:
     take.write_mesh(person, rows, vertices, np.where(valid[:, None], motion.translation[rows], np.nan), joints)
 
 
-def _solve_key(take: Take, settings: Settings, network) -> str:
-    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.height, settings.body,
-                                        network.hashes, take.people], sort_keys=True, default=str).encode())
+def _solve_key(take: Take, settings: Settings, network, body: Body) -> str:
+    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.height, network.hashes,
+                                        take.people], sort_keys=True).encode())
+    digest.update(body.v_template.tobytes())
     for person in take.people:
         digest.update(take.keypoints(person).tobytes())
     return digest.hexdigest()
@@ -372,9 +376,9 @@ def body_of(settings: Settings) -> Body:
     """The bundled body, or the user's own SMPL file."""
     if settings.body is None:
         return load_body()
-    from .smpl_file import load_smpl_file
+    from .smpl_file import read_smpl, smpl_to_body
 
-    return load_smpl_file(Path(settings.body))
+    return smpl_to_body(read_smpl(settings.body))
 
 
 def _silent(stage: str, done: int, total: int) -> None:
