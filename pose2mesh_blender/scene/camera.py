@@ -71,7 +71,7 @@ def _clip(path: Path, first_frame: int) -> bpy.types.MovieClip:
         if Path(bpy.path.abspath(clip.filepath)) == path and clip.frame_start == first_frame:
             return clip
     clip = bpy.data.movieclips.load(str(path))
-    if not clip.size[0]:
+    if not clip.frame_duration:  # a clip that cannot be decoded still has a size
         bpy.data.movieclips.remove(clip)
         raise RuntimeError("Blender cannot decode it")
     clip.frame_start = first_frame
