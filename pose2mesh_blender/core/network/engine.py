@@ -53,7 +53,7 @@ class Network(ABC):
         keypoints = np.asarray(keypoints, np.float64)
         confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
         view = normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence)
-        joints, shape = self._posenet(features(view, definition))
+        joints, shape = self.lift_features(features(view, definition))
         return Lift(joints @ view.rotation.transpose(0, 2, 1).astype(np.float32), shape)
 
     def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None) -> Mesh:
@@ -64,7 +64,8 @@ class Network(ABC):
         return Mesh(*self._meshnet(np.ascontiguousarray(joints, np.float32), shape, known))
 
     @abstractmethod
-    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """PoseNet itself: features (N, 71) -> joints (N, 71, 3) in the virtual camera's axes, shape (N, K)."""
 
     @abstractmethod
     def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]: ...
@@ -80,7 +81,7 @@ class OnnxEngine(Network):
         self._networks = (OnnxNetwork(posenet or asset_path(POSENET), device),
                           OnnxNetwork(meshnet or asset_path(MESHNET), device))
 
-    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         joints, shape = self._networks[0].run(inputs)
         return joints, shape
 

@@ -58,7 +58,7 @@ class TorchEngine(Network):
     def _run(self, index: int, *arrays: np.ndarray) -> list[np.ndarray]:
         return [t.cpu().numpy() for t in self._networks[index](*(torch.from_numpy(a).to(self.device) for a in arrays))]
 
-    def _posenet(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         joints, shape = self._run(0, inputs)
         return joints, shape
 
