@@ -1,0 +1,32 @@
+"""pose2mesh.convert_keys: absolute shape keys to relative ones and back."""
+from __future__ import annotations
+
+import bpy
+
+from ...scene import shape_keys
+from ..people import chosen_people, poll_people
+
+
+class POSE2MESH_OT_convert_keys(bpy.types.Operator):
+    """Switch between one time line for all shape keys (fast, easy to retime) and one value per key (to mix by hand)"""
+
+    bl_idname = "pose2mesh.convert_keys"
+    bl_label = "Convert Shape Keys"
+    bl_options = {"REGISTER", "UNDO"}
+
+    relative: bpy.props.BoolProperty(name="Relative", description="One value per key instead of one time line")
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_people(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        people = chosen_people(context)
+        try:
+            for ob in people:
+                (shape_keys.to_relative if self.relative else shape_keys.to_absolute)(ob)
+        except ValueError as error:
+            self.report({"ERROR"}, f"{ob.name}: {error}")
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{len(people)} with {'relative' if self.relative else 'absolute'} shape keys")
+        return {"FINISHED"}

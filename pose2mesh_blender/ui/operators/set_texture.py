@@ -1,0 +1,42 @@
+"""pose2mesh.set_texture: another image on people's skin."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+from bpy_extras.io_utils import ImportHelper
+
+from ...core.errors import ExportError
+from ...scene import material
+from ..people import chosen_people, poll_people
+
+
+class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):
+    """Show an image in SMPL's UV layout on the selected people, or on all of the take"""
+
+    bl_idname = "pose2mesh.set_texture"
+    bl_label = "Choose Texture"
+    bl_options = {"REGISTER", "UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_people(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        people = chosen_people(context)
+        path = Path(bpy.path.abspath(self.filepath))
+        try:
+            for ob in people:
+                if not ob.data.materials:
+                    ob.data.materials.append(material.new_material(ob.name, None))
+                material.set_texture(ob.data.materials[0], path)
+        except ExportError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"{path.name} is on {len(people)} meshes")
+        return {"FINISHED"}

@@ -1,0 +1,53 @@
+"""Which people an operator or panel means, and what exports ask."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty
+
+from ..scene import takes
+
+
+def active_take(context: bpy.types.Context) -> bpy.types.Collection | None:
+    """The take of the active object, else the newest in the scene."""
+    here = takes.takes_in(context.scene)
+    ob = context.view_layer.objects.active
+    mine = [c for c in here if ob and ob.name in c.all_objects]
+    return (mine or here or [None])[-1]
+
+
+def chosen_people(context: bpy.types.Context) -> list[bpy.types.Object]:
+    """Selected people, else everybody of the active take."""
+    selected = [ob for ob in context.view_layer.objects.selected if takes.is_person(ob)]
+    if selected:
+        return selected
+    take = active_take(context)
+    return takes.people_of(take) if take else []
+
+
+def poll_people(cls: type, context: bpy.types.Context) -> bool:
+    if not chosen_people(context):
+        cls.poll_message_set("Animate footage first, or select a Pose2Mesh mesh")
+        return False
+    return True
+
+
+def suggest_name(context: bpy.types.Context, suffix: str) -> str:
+    """Beside the .blend, or beside the footage, named as the take."""
+    take = active_take(context)
+    base = Path(bpy.path.abspath("//")) if bpy.data.filepath else Path(context.scene.pose2mesh.footage).parent
+    return str(base / f"{take.name if take else 'people'}{suffix}")
+
+
+class ExportOptions:
+    """What every export asks."""
+
+    rate: EnumProperty(
+        name="Frame Rate",
+        items=(("FOOTAGE", "Of the Footage", "The motion keeps its real speed, one key per frame of the footage"),
+               ("SCENE", "Of the Scene", "For motion that was retimed to the scene's frame rate")))
+
+    def frame_rate(self, context: bpy.types.Context) -> float | None:
+        render = context.scene.render
+        return render.fps / render.fps_base if self.rate == "SCENE" else None
