@@ -49,7 +49,7 @@ class Run:
 
     def update(self, loss: torch.Tensor) -> None:
         """One optimiser step, with warm-up, cosine decay, clipped gradients and an averaged copy of the weights."""
-        scale = min(1.0, (self.step + 1) / 500) * (0.5 + 0.5 * math.cos(math.pi * self.progress))
+        scale = min(1.0, self.progress / 0.02) * (0.5 + 0.5 * math.cos(math.pi * self.progress))
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * scale + 1e-7
         self.optimiser.zero_grad(set_to_none=True)

@@ -1,0 +1,114 @@
+"""From keypoints to placed motion: overlay, depth, gaps, smoothing, height, the ground."""
+import numpy as np
+import pytest
+
+from people import INTRINSICS, keypoints_of, turn, walk
+from pose2mesh_blender.core.body import embedded_body
+from pose2mesh_blender.core.camera import intrinsics_from_fov, project
+from pose2mesh_blender.core.network import joints as J
+from pose2mesh_blender.core.network.engine import load_network
+from pose2mesh_blender.core.placement import fit_translation, world_from_camera
+from pose2mesh_blender.core.solve import SolveSettings, mesh_frames, solve_motion
+
+NETWORK = load_network("cpu")
+
+
+def walker(count: int = 40, **kw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    vertices, _ = walk(count, **kw)
+    path = np.stack([np.linspace(-.5, .5, count), np.full(count, .1), np.linspace(4.0, 4.6, count)], -1)
+    return vertices, path, keypoints_of(vertices, path)
+
+
+def test_mesh_lies_over_the_person_and_stands_where_it_should() -> None:
+    vertices, path, keypoints = walker(yaw=.5)
+    motion = solve_motion(keypoints, np.arange(40) / 30, INTRINSICS, NETWORK)
+    assert motion.valid.all()
+    found = mesh_frames(motion, NETWORK, np.arange(40))
+    body = embedded_body()
+    points = J.lift_points(found, body.regress("smpl24", found), body)
+    pixels = project(J.detector_points(points, 1.0) + motion.translation[:, None], INTRINSICS)
+    person = np.ptp(keypoints[..., 1])
+    assert np.linalg.norm(pixels - keypoints[..., :2], axis=-1).mean() < .03 * person
+    assert np.abs(motion.translation[:, :2] - path[:, :2]).mean() < .1
+    assert np.abs(motion.translation[:, 2] / path[:, 2] - 1).mean() < .15
+
+
+def test_absent_frames_stay_absent_and_short_gaps_are_bridged() -> None:
+    _, _, keypoints = walker()
+    keypoints[5:8] = keypoints[20:36] = (np.nan, np.nan, 0)
+    motion = solve_motion(keypoints, np.arange(40) / 30, INTRINSICS, NETWORK)
+    assert motion.valid[5:8].all() and not motion.valid[20:36].any()
+    assert np.isnan(motion.translation[20:36]).all()
+    raw = solve_motion(keypoints, np.arange(40) / 30, INTRINSICS, NETWORK, SolveSettings(smooth=0))
+    assert not raw.valid[5:8].any()
+
+
+def test_nobody_at_all() -> None:
+    keypoints = np.full((6, 23, 3), np.nan, np.float32)
+    motion = solve_motion(keypoints, np.arange(6) / 30, INTRINSICS, NETWORK)
+    assert not motion.valid.any() and np.isfinite(motion.shape).all()
+
+
+def test_one_frame_is_enough() -> None:
+    _, _, keypoints = walker(1)
+    motion = solve_motion(keypoints, np.zeros(1), INTRINSICS, NETWORK)
+    assert motion.valid.all() and np.isfinite(mesh_frames(motion, NETWORK, np.arange(1))).all()
+
+
+def test_smoothing_takes_jitter_and_leaves_the_walk() -> None:
+    _, _, keypoints = walker()
+    noisy = keypoints + np.random.default_rng(0).normal(0, 4, keypoints.shape) * [1, 1, 0]
+    times = np.arange(40) / 30
+
+    def joints(smooth: float, k: np.ndarray) -> np.ndarray:
+        return solve_motion(k.astype(np.float32), times, INTRINSICS, NETWORK, SolveSettings(smooth=smooth)).joints
+
+    raw, smooth, clean = joints(0, noisy), joints(.5, noisy), joints(0, keypoints)
+
+    def jitter(x: np.ndarray) -> float:
+        return np.linalg.norm(np.diff(x, 3, axis=0), axis=-1).mean()
+
+    assert jitter(smooth) < .35 * jitter(raw)
+    assert np.linalg.norm(smooth - clean, axis=-1).mean() < np.linalg.norm(raw - clean, axis=-1).mean()
+    ankle = 24  # smpl left ankle
+    assert np.ptp(smooth[5:-5, ankle], axis=0).max() > .7 * np.ptp(clean[5:-5, ankle], axis=0).max()
+
+
+def test_height_rescales_person_and_path() -> None:
+    _, _, keypoints = walker(10)
+    times = np.arange(10) / 30
+    plain = solve_motion(keypoints, times, INTRINSICS, NETWORK)
+    tall = solve_motion(keypoints, times, INTRINSICS, NETWORK, SolveSettings(height=1.9))
+    np.testing.assert_allclose(tall.translation, plain.translation * tall.scale, rtol=1e-5)
+    np.testing.assert_allclose(mesh_frames(tall, NETWORK, np.arange(2)), mesh_frames(plain, NETWORK, np.arange(2)) * tall.scale,
+                               atol=1e-5)
+
+
+def test_translation_is_exact_on_exact_input_and_shrugs_off_an_outlier() -> None:
+    rng = np.random.default_rng(0)
+    points, t = rng.normal(size=(5, 23, 3)) * .5, np.c_[rng.normal(size=(5, 2)), rng.uniform(3, 6, 5)]
+    seen = points + t[:, None]
+    rays = seen[..., :2] / seen[..., 2:]
+    np.testing.assert_allclose(fit_translation(points, rays, np.ones((5, 23))), t, atol=1e-5)
+    rays[:, 0] += 1.0
+    np.testing.assert_allclose(fit_translation(points, rays, np.ones((5, 23))), t, atol=.05)
+
+
+@pytest.mark.parametrize("pitch", [0, .3, -.2])
+def test_the_world_stands_on_its_feet(pitch: float) -> None:
+    vertices, _ = walk(30, yaw=.7, pitch=pitch)
+    body = embedded_body()
+    at = np.array([.3, .2, 5.0])
+    world = world_from_camera([body.regress("smpl24", vertices) + at])
+    np.testing.assert_allclose(world[:3, :3] @ world[:3, :3].T, np.eye(3), atol=1e-9)
+    assert np.linalg.det(world[:3, :3]) == pytest.approx(1)
+    placed = (vertices + at) @ world[:3, :3].T + world[:3, 3]
+    assert abs(placed[..., 2].min()) < .08, "feet on the ground"
+    assert 1.4 < placed[0, :, 2].max() < 1.9, "upright"
+    up = np.diag([1.0, -1, -1]) @ turn("x", pitch) @ [0, 1, 0]
+    assert world[2, :3] @ up > np.cos(np.radians(6)), "gravity found although the camera is tilted"
+
+
+def test_fov_spans_the_longer_side() -> None:
+    k = intrinsics_from_fov(1080, 1920, 60)
+    assert np.degrees(2 * np.arctan(960 / k[0, 0])) == pytest.approx(60)

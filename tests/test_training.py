@@ -1,0 +1,119 @@
+"""Synthetic data, losses, pyramid, resumable training and export."""
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pose2mesh_blender.core.body import embedded_body
+from pose2mesh_blender.core.network import joints as J
+from pose2mesh_blender.core.placement import fit_translation
+from pose2mesh_blender.training.metrics import procrustes_align, procrustes_error
+from pose2mesh_blender.training.synthetic import HELD_OUT, Motion, Sampler, axis_angle_to_matrix, load_motion
+
+
+@pytest.fixture(scope="module")
+def motion() -> Motion:
+    """Made-up poses: enough to run every step without mocap data."""
+    rng = np.random.default_rng(0)
+    local = axis_angle_to_matrix((rng.normal(size=(64, 24, 3)) * .25).astype(np.float32))
+    return Motion(local, np.zeros(64, int), np.arange(64))
+
+
+def test_clean_samples_are_exact_projections(motion: Motion) -> None:
+    b = Sampler(embedded_body(), motion, 1).batch(40, clean=True)
+    assert np.abs(b.joints[:, 0]).max() < 1e-6
+    # Seen from the right place, the joints fall on the keypoints (the box centre is nearly the optical axis).
+    points, rays = b.joints[:, J.BODY], b.view.points * np.exp(b.view.log_size)[:, None, None]
+    seen = points + fit_translation(points, rays, np.ones((40, 23)))[:, None]
+    assert np.abs(seen[..., :2] / seen[..., 2:] - rays).max() < .05 * np.ptp(rays)
+
+
+def test_noisy_samples_are_finite_and_partly_absent(motion: Motion) -> None:
+    b = Sampler(embedded_body(), motion, 2).batch(500)
+    assert np.isfinite(b.view.points).all() and np.isfinite(b.joints).all()
+    present = b.view.confidence > 0
+    assert .4 < present.mean() < .95 and (present.sum(1) >= 4).all()
+    assert 0 < b.definition.mean() < 1
+
+
+def test_skinner_agrees_with_the_whole_body(motion: Motion) -> None:
+    body = embedded_body()
+    b = Sampler(body, motion, 3, extra=np.arange(6890)).batch(8, clean=True)
+    vertices, joints = body.pose(b.rotations, b.shape)
+    points = J.lift_points(vertices, joints, body)
+    np.testing.assert_allclose(b.joints, points, atol=1e-4)
+    np.testing.assert_allclose(b.extra, vertices - body.regress("h36m17", vertices)[:, :1], atol=1e-4)
+
+
+def test_held_out_subjects_are_apart(shared: Path) -> None:
+    path = shared / "mocap" / "mesh2motion_cc0_smpl24_30fps.npz"
+    train = load_motion([path], embedded_body(), held_out=False)
+    assert len(train.local) == 1764
+    names = ["cmu_05_06", "cmu_salsa_21", "cmu_06_01", "cmu_139_2", "cmu_13_29", "cmu_49_01"]
+    assert [bool(re.match(HELD_OUT, n)) for n in names] == [True, True, False, True, True, False]
+
+
+def test_procrustes() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(6, 17, 3))
+    moved = 1.7 * truth @ axis_angle_to_matrix(rng.normal(size=(6, 3))) + 3
+    np.testing.assert_allclose(procrustes_align(moved, truth), truth, atol=1e-9)
+    assert procrustes_error(truth * [-1, 1, 1], truth).mean() > .1, "a mirror image is no match"
+
+
+def test_pyramid() -> None:
+    pytest.importorskip("torch")
+    from pose2mesh_blender.training.pyramid import build_pyramid
+
+    levels = build_pyramid(embedded_body().faces)
+    sizes = [len(level.laplacian.indptr) - 1 for level in levels]
+    assert sizes[-1] == 6890 and levels[0].parents is None
+    for coarse, fine in zip(sizes, levels[1:]):
+        counts = np.bincount(fine.parents, minlength=coarse)
+        assert counts.min() >= 1 and counts.max() <= 2
+    import scipy.sparse as sp
+
+    first = levels[0].laplacian
+    dense = sp.csr_matrix((first.data, first.indices, first.indptr)).toarray()
+    np.testing.assert_allclose(dense, dense.T, atol=1e-6)
+    eigenvalues = np.linalg.eigvalsh(dense)
+    assert eigenvalues.min() >= -1.001 and eigenvalues.max() <= 1.001
+
+
+def test_losses_vanish_at_the_truth_and_survive_a_collapse() -> None:
+    torch = pytest.importorskip("torch")
+    from pose2mesh_blender.training.losses import MeshLoss
+
+    body = embedded_body()
+    truth = torch.from_numpy(body.v_template)[None]
+    criterion = MeshLoss(body)
+    parts = criterion(truth, truth)
+    assert max(parts[k] for k in ("vertex", "joint", "edge")) < 1e-6 and parts["normal"] < 1e-3
+    collapsed = torch.zeros_like(truth, requires_grad=True)
+    criterion(collapsed, truth)["total"].backward()
+    assert torch.isfinite(collapsed.grad).all()
+
+
+def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    from pose2mesh_blender.core.network.engine import MESHNET, POSENET, OnnxEngine
+    from pose2mesh_blender.core.network.torch_posenet import PoseNet
+    from pose2mesh_blender.training.export import export
+    from pose2mesh_blender.training.pyramid import new_meshnet
+    from pose2mesh_blender.training.runs import Run
+    from pose2mesh_blender.training.train_posenet import evaluate, train_posenet
+
+    body = embedded_body()
+    check = Sampler(body, motion, 9).batch(200, clean=True)
+    torch.manual_seed(0)
+    before = evaluate(PoseNet().eval(), check)[0]
+    trained = train_posenet(body, motion, motion, tmp_path / "posenet", minutes=.25, batch=64)
+    assert evaluate(trained, check)[0] < .9 * before
+    again = Run(tmp_path / "posenet", PoseNet(), minutes=.25)
+    assert again.step > 10 and again.progress == 1
+    export(trained, new_meshnet(body).eval(), tmp_path / "out")
+    engine = OnnxEngine("cpu", tmp_path / "out" / POSENET, tmp_path / "out" / MESHNET)
+    mesh = engine.mesh(check.joints[:3])
+    assert mesh.vertices.shape == (3, 6890, 3) and np.isfinite(mesh.vertices).all()
