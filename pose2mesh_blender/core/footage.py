@@ -93,7 +93,7 @@ def open_footage(path: str | os.PathLike[str], sequence_fps: float = SEQUENCE_FP
         if path.stat().st_size == 0:
             raise FootageError(f"{path.name} is empty (0 bytes).", "Copy or download it again.")
         with _opened(path) as container:
-            is_image = container.format.name.endswith("_pipe")
+            is_image = container.format.name.endswith("_pipe") or container.format.name == "image2"
         return _Still(path, sequence_fps) if is_image else _Video(path)
     except PermissionError as error:
         raise FootageError(f"{path} cannot be read.", "Check its permissions.") from error
@@ -107,7 +107,10 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.file = open(path, "rb")
-        self.name = f"footage{path.suffix.lower()}"
+        # By the name ".jpg" FFmpeg takes its reader of sequences; by the content it takes the one of single pictures.
+        # Targa pictures have no mark in their content, only the name tells them.
+        suffix = path.suffix.lower()
+        self.name = "footage" if suffix in (".jpg", ".jpeg") else f"footage{suffix}"
         self.read, self.seek, self.tell, self.close = self.file.read, self.file.seek, self.file.tell, self.file.close
 
 
@@ -119,7 +122,8 @@ class _opened:
         self.file = _Reader(path)
         try:
             self.container = av.open(self.file, options={"protocol_whitelist": "file"}, buffer_size=1 << 18)
-            if self.container.format.name in _REFUSED_FORMATS:
+            targa = path.suffix.lower() == ".tga" and self.container.format.name == "image2"
+            if self.container.format.name in _REFUSED_FORMATS and not targa:
                 self.container.close()
                 raise self._refusal()
         except (av.FFmpegError, ValueError) as error:
