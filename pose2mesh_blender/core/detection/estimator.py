@@ -1,8 +1,8 @@
 """People and their keypoints, frame after frame. No `bpy` module use.
 
-MoveNet MultiPose looks for people in the whole image, now and then; each person is then followed from frame to frame by
-the crop that the last keypoints give, with MoveNet Thunder ("accurate") or Lightning ("fast"). "accurate" adds heels and
-big toes by BlazePose; "fast" has no feet.
+MoveNet MultiPose looks for people in the whole image, now and then; each person is then followed from frame to frame
+by the crop that the last keypoints give, with MoveNet Thunder ("accurate") or Lightning ("fast"). "accurate" asks
+BlazePose too: it gives heels and big toes, and steadies the other keypoints where it agrees; "fast" has no feet.
 """
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Protocol
 import numpy as np
 
 from .appearance import clothes
-from .blazepose import BlazePose, feet
+from .blazepose import BlazePose, feet, fused
 from .hands import HandLandmarks
 from .movenet import Candidate, MultiPose, SinglePose, keypoint_box
 from .similarity import box_overlap, extent, keypoint_similarity
 
 LOOK_EVERY = 10  # frames between two looks at the whole image while all is well
 LOOK_AGAIN = 3  # frames between two looks when somebody was lost
-NEW_SCORE, KEEP_SCORE = 0.3, 0.2  # of a person's better keypoints
+LOOKS_FOR_LOST = 8  # such looks before somebody is given up
+NEW_SCORE, KEEP_SCORE = 0.4, 0.33  # of a person's better keypoints
 SAME = 0.6  # keypoint similarity from which two results are one person
 SIZES = (256, 512, 768)  # of MultiPose; see `_look`
 
@@ -73,8 +74,8 @@ def body_score(keypoints: np.ndarray) -> float:
 class PoseEstimator:
     """Finds everybody in consecutive frames.
 
-    preset: "accurate" | "fast"; device: see `sessions.providers_for`; max_people: at most as many in a frame;
-    body: another network for the keypoints (`TopDownOnnx`); hands: also look for hands.
+    preset: "accurate" | "fast"; device: see `sessions.providers_for`; max_people: at most as many in a frame; body:
+    another network for the keypoints (`TopDownOnnx`); hands: also look for hands.
     """
 
     def __init__(self, preset: str = "accurate", device: str = "auto", max_people: int = 6,
@@ -93,17 +94,17 @@ class PoseEstimator:
         self._figures: list[_Figure] = []
         self._before: list[np.ndarray | None] = []
         self._since_look = LOOK_EVERY
-        self._looks = 0
+        self._looks = self._looks_for_lost = 0
 
     def to_state(self) -> dict:
-        """Everything that the next frame's answer depends on, for JSON; a take keeps it so that it can go on exactly."""
+        """Everything that the next frame's answer depends on, for JSON; so a take can go on exactly."""
         def plain(box: np.ndarray | None) -> list | None:
             return None if box is None else np.asarray(box, np.float64).tolist()
 
         return {"figures": [{"keypoints": figure.keypoints.tolist(), "box": plain(figure.box), "score": figure.score,
                              "age": figure.age, "before": plain(before)}
                             for figure, before in zip(self._figures, self._before, strict=True)],
-                "since_look": self._since_look, "looks": self._looks}
+                "since_look": self._since_look, "looks": self._looks, "looks_for_lost": self._looks_for_lost}
 
     def from_state(self, state: dict) -> None:
         """Goes on from a `to_state`."""
@@ -113,6 +114,7 @@ class PoseEstimator:
             self._figures.append(_Figure(keypoints, box, float(saved["score"]), int(saved["age"])))
             self._before.append(None if saved["before"] is None else np.asarray(saved["before"]))
         self._since_look, self._looks = int(state["since_look"]), int(state["looks"])
+        self._looks_for_lost = int(state["looks_for_lost"])
 
     def estimate(self, image: np.ndarray) -> list[PersonKeypoints]:
         """image: (H, W, 3) uint8 RGB, the frame after the one of the last call -> everybody, most certain first."""
@@ -120,19 +122,24 @@ class PoseEstimator:
         for figure, earlier in zip(self._figures, self._before, strict=True):
             now = figure.followed(self._body.keypoints(image, figure.next_box(earlier)))
             if now.score < KEEP_SCORE or not _in_picture(now.box, image):
-                lost = True
+                lost |= _in_picture(now.box, image)
                 continue
             figures.append(now)
             before.append(figure.box)
         figures, before, dropped = _without_doubles(figures, before)
         self._since_look += 1
-        if self._since_look >= LOOK_EVERY or ((lost or dropped or not figures) and self._since_look >= LOOK_AGAIN):
+        if lost or dropped:
+            self._looks_for_lost = LOOKS_FOR_LOST
+        searching = self._looks_for_lost > 0 or not figures
+        if self._since_look >= (LOOK_AGAIN if searching else LOOK_EVERY):
             self._since_look = 0
+            self._looks_for_lost = max(0, self._looks_for_lost - 1)
             for candidate in self._look(image, figures):
                 figure = self._new(image, candidate, figures)
                 if figure is not None:
                     figures.append(figure)
                     before.append(None)
+                    self._looks_for_lost = 0
             figures, before, _ = _without_doubles(figures, before)
         order = sorted(range(len(figures)), key=lambda i: -figures[i].score * extent(figures[i].keypoints))
         self._figures = [figures[i] for i in order[:self.max_people]]
@@ -151,7 +158,7 @@ class PoseEstimator:
         level = 0 if not sizes or max(sizes) > 0.35 else 1 if max(sizes) > 0.15 else 2
         found = self._multipose.detect(image, SIZES[level])
         sizes += [extent(candidate.keypoints) / longer for candidate in found]
-        if level < 2 and (not sizes or max(sizes) < 0.35 or self._looks % 3 == 1):
+        if level < 2 and (not sizes or max(sizes) < 0.35 or self._looks % 3 == 1 or self._looks_for_lost):
             level += 1
             found += self._multipose.detect(image, SIZES[level])
         if level < 2 and not found and not figures:
@@ -176,10 +183,13 @@ class PoseEstimator:
     def _finished(self, image: np.ndarray, figure: _Figure) -> PersonKeypoints:
         keypoints = np.full((23, 3), np.nan, np.float32)
         keypoints[17:, 2] = 0.0
-        count = len(figure.keypoints)
-        keypoints[:count] = figure.keypoints
-        if count == 17 and self._blazepose is not None:
-            keypoints[17:] = feet(figure.keypoints, self._blazepose.landmarks(image, figure.keypoints))
+        if len(figure.keypoints) == 17 and self._blazepose is not None:
+            landmarks = self._blazepose.landmarks(image, figure.keypoints)
+            keypoints[17:] = feet(figure.keypoints, landmarks)
+            if landmarks is not None:
+                figure.keypoints = fused(figure.keypoints, landmarks)
+                figure.box = keypoint_box(figure.keypoints, figure.box)
+        keypoints[:len(figure.keypoints)] = figure.keypoints
         hands = None
         if self._hands is not None:
             found = {side: self._hands.hand(image, figure.keypoints, side) for side in ("left", "right")}

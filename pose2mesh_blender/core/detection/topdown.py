@@ -84,5 +84,5 @@ class TopDownOnnx:
         """Peaks of the two one-dimensional answers; the smaller of both is the score, as RTMPose has it."""
         along_x, along_y = outputs[0][0], outputs[1][0]
         x, y = along_x.argmax(1), along_y.argmax(1)
-        points = np.column_stack([(x + 0.5) * self.width / along_x.shape[1], (y + 0.5) * self.height / along_y.shape[1]])
-        return points, np.minimum(along_x.max(1), along_y.max(1))
+        size = [self.width / along_x.shape[1], self.height / along_y.shape[1]]
+        return (np.column_stack([x, y]) + 0.5) * size, np.minimum(along_x.max(1), along_y.max(1))
