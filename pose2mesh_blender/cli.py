@@ -260,22 +260,19 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
     from .core import bench as core_bench
 
     clip = options.clip or core_bench.demo_clip()
-    numbers: dict[str, dict] = {"network": core_bench.bench_network()}
-    ours = numbers["network"]["network_ms"]
-    terminal.say(f"network, one person, one frame: {ours:.1f} ms (lifting {numbers['network']['lift_ms']:.1f}, "
-                 f"mesh {numbers['network']['mesh_ms']:.1f})")
+    reference = None
     if importlib.util.find_spec("torch") is not None:
-        from .training.reference import bench_reference
+        from .training.reference import one_pass
 
-        numbers["reference"] = bench_reference()
-        ratio = numbers["reference"]["ratio"] = numbers["reference"]["network_ms"] / ours
-        terminal.say(f"reference-size network, same machine: {numbers['reference']['network_ms']:.0f} ms; ours is "
-                     f"{ratio:.1f} times faster")
-    else:
-        terminal.say("reference-size network: not measured (needs torch)")
+        reference = one_pass()
+    numbers: dict[str, dict] = {"network": core_bench.bench_network(reference)}
+    terminal.say("network, one person, one frame: {network_ms:.1f} ms (lifting {lift_ms:.1f}, mesh {mesh_ms:.1f})"
+                 .format(**numbers["network"]))
+    terminal.say("reference-size network: {reference_ms:.0f} ms; ours is {ratio:.1f} times faster".format(
+        **numbers["network"]) if reference else "reference-size network: not measured (needs torch)")
     numbers["clip"] = core_bench.bench_clip(clip, people=options.people)
     terminal.say("{name}: detection alone {detection_ms_per_frame:.1f} ms a frame, footage to meshes "
-                 "{end_to_end_ms_per_frame:.1f} ms a frame: {end_to_end_ratio:.2f} times".format(
+                 "{end_to_end_ms_per_frame:.1f} ms a frame: {ratio:.2f} times".format(
                      name=clip.name, **numbers["clip"]))
     if importlib.util.find_spec("bpy") is not None:
         from .scene.bench import bench_shape_keys
