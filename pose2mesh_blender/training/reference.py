@@ -5,6 +5,8 @@ level on the padded pyramid, sparse products in COO form. Padded sizes: 96, 192 
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -75,3 +77,14 @@ class Reference(nn.Module):
             if i + 1 < len(self.levels):
                 x = x.repeat_interleave(2, 1)
         return self.last(x)
+
+
+def one_pass() -> Callable[[], np.ndarray]:
+    """A function that takes one person's keypoints through the reference network once (batch 1, CPU)."""
+    model, points = Reference().eval(), torch.rand(1, JOINTS, 2)
+
+    def run() -> np.ndarray:
+        with torch.inference_mode():
+            return model(points).numpy()
+
+    return run
