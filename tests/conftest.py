@@ -1,6 +1,7 @@
 """Fixtures for all tests: shared data, the demo clip, the bundled models and a clean Blender file."""
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+STATUS = pytest.StashKey[int]()
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +50,16 @@ def clean_blend(request: pytest.FixtureRequest) -> Iterator[None]:
         # Not read_factory_settings: that would switch off an add-on that a module registered for its tests.
         bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
     yield
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[STATUS] = int(exitstatus)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave at once: with Blender, torch and onnxruntime in one process their threads may wait for each other at exit."""
+    if "bpy" in sys.modules and STATUS in config.stash:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash[STATUS])
