@@ -81,12 +81,14 @@ class Tracker:
         gap = max(timestamp - track.timestamp, 0.0)
         size = max(extent(track.keypoints), extent(person.keypoints))
         ratio = size / max(min(extent(track.keypoints), extent(person.keypoints)), 1.0)
-        expected = track.predicted(timestamp)
-        distance = float(np.hypot(*(_middle(expected) - _middle(person.keypoints)))) / size
+        # moved on, or still where it was: one wild detection makes a wild velocity
+        places = (track.predicted(timestamp), track.keypoints)
+        distance = min(float(np.hypot(*(_middle(place) - _middle(person.keypoints)))) for place in places) / size
         if distance > 0.35 + 1.5 * gap or ratio > 1.8 + gap:
             return 0.0
         clothes = likeness(track.appearance, person.appearance)
-        pose = keypoint_similarity(expected, person.keypoints, slack=1.5 + 6.0 * min(gap, 0.5))
+        slack = 1.5 + 6.0 * min(gap, 0.5)
+        pose = max(keypoint_similarity(place, person.keypoints, slack) for place in places)
         near = max(0.0, 1.0 - distance / (0.35 + 1.5 * gap))
         if gap > 1.0:  # position says little by now
             return 0.0 if clothes is None or clothes < 0.7 else 0.3 * near + 0.5 * clothes
