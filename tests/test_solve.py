@@ -112,3 +112,22 @@ def test_the_world_stands_on_its_feet(pitch: float) -> None:
 def test_fov_spans_the_longer_side() -> None:
     k = intrinsics_from_fov(1080, 1920, 60)
     assert np.degrees(2 * np.arctan(960 / k[0, 0])) == pytest.approx(60)
+
+
+def test_a_corrected_keypoint_moves_the_mesh_there_and_little_else() -> None:
+    """What the product is for: fix a joint on the footage and the mesh follows."""
+    _, path, keypoints = walker(1, yaw=.4)
+    moved = keypoints.copy()
+    moved[0, 9, :2] += (35, -50)  # the left wrist
+    moved[0, 9, 2] = 1
+    body = embedded_body()
+
+    def seen(k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        motion = solve_motion(k, np.zeros(1), INTRINSICS, NETWORK)
+        vertices = mesh_frames(motion, NETWORK, np.arange(1))
+        return project(body.regress("coco17", vertices) + motion.translation, INTRINSICS)[0], vertices[0]
+
+    (before, first), (after, second) = seen(keypoints), seen(moved)
+    assert np.linalg.norm(after[9] - before[9] - (35, -50)) < .45 * np.hypot(35, 50)
+    legs = body.weights[:, [4, 5, 7, 8]].sum(1) > .9
+    assert np.linalg.norm((second - first)[legs], axis=-1).mean() < .05

@@ -10,6 +10,7 @@ from .camera import VISIBLE, pixels_to_rays
 from .network import joints as J
 from .network.engine import Network
 from .placement import fit_translation
+from .refine import pull
 from .smoothing import pieces, smooth_track, strength
 
 CHUNK = 16  # frames meshed at once: 16 x 6890 vertices, 1.3 MB
@@ -46,7 +47,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     Gaps of up to a quarter of a second are bridged when smoothing is on.
     """
     count = len(keypoints)
-    definition = 1.0 if detector == "movenet" else 0.0
+    definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
     confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
     enough = (confidence > VISIBLE).sum(1) >= FEWEST
     joints = np.full((count, J.COUNT, 3), np.nan)
@@ -58,17 +59,20 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     trust = confidence.mean(1)
     shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
     shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
+    rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
+    for rows in _chunks(np.flatnonzero(enough), CHUNK):
+        joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
+                            lambda found: mesh_points(network, found, shape))
     penalty = _penalty(settings.smooth, timestamps)
     stretches = pieces(enough, timestamps, 0.25 if penalty else 0.0)
     for piece in stretches:
         weight = np.repeat(np.where(enough[piece], trust[piece] + .05, 0.0)[:, None], J.COUNT, 1)
         joints[piece] = smooth_track(np.nan_to_num(joints[piece]), weight, penalty, scale=.06)
         valid[piece] |= penalty > 0
-    rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
         # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
         points = mesh_points(network, joints[rows], shape)
-        seen = J.detector_points(points, 1.0 if detector == "movenet" else 0.6)
+        seen = J.detector_points(points, drawn)
         weights = np.square(confidence[rows]) * np.where(confidence[rows] > .15, 1, .2)
         translation[rows] = fit_translation(seen, rays[rows], weights)
     for piece in stretches:
