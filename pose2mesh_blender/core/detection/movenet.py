@@ -27,7 +27,7 @@ class Candidate:
 
 def keypoint_box(keypoints: np.ndarray, fallback: np.ndarray | None = None) -> np.ndarray | None:
     """The box round the seen keypoints with a margin for head, hands and feet; `fallback` below 4 of them."""
-    seen = keypoints[keypoints[:, 2] > SEEN, :2]
+    seen = keypoints[keypoints[:, 2] > SEEN, :2].astype(np.float64)
     if len(seen) < 4:
         return fallback
     low, high = seen.min(0), seen.max(0)
