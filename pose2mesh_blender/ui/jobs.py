@@ -5,6 +5,7 @@ file may replace it.
 """
 from __future__ import annotations
 
+import atexit
 import hashlib
 import time
 import uuid
@@ -34,6 +35,7 @@ def client() -> WorkerClient:
     global _client
     if _client is None:
         _client = WorkerClient()
+        atexit.register(_client.terminate)  # a Python that ends with the worker's pipes open hangs
     return _client
 
 
@@ -42,6 +44,7 @@ def shut_down() -> None:
     global _client, current, last_message
     if _client:
         _client.terminate()
+        atexit.unregister(_client.terminate)
     _client, current, last_message = None, None, ("", "")
 
 
