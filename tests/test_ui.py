@@ -1,0 +1,349 @@
+"""The add-on as a user meets it: registering, animating, stopping, exporting, refusing; with the real worker."""
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from types import SimpleNamespace
+
+import bpy
+import pytest
+from walking_take import make_take
+
+import pose2mesh_blender
+from pose2mesh_blender.core.take import Take
+from pose2mesh_blender.scene import takes
+from pose2mesh_blender.ui import CLASSES, jobs, panels
+from pose2mesh_blender.ui.properties import AnimateOptions
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Takes of a test lie in its own folder."""
+    monkeypatch.setattr(jobs, "cache_folder", lambda context: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def addon():
+    pose2mesh_blender.register()
+    yield
+    pose2mesh_blender.unregister()
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Text that claims to be a video."""
+    path = tmp_path / "holiday.mp4"
+    path.write_text("this is no video\n" * 50)
+    return path
+
+
+def names() -> dict[str, list[str]]:
+    return {p.identifier: sorted(i.name for i in getattr(bpy.data, p.identifier))
+            for p in bpy.data.bl_rna.properties if p.type == "COLLECTION"}
+
+
+def test_registering_twice_leaves_nothing_behind():
+    before = set(dir(bpy.types))
+    pose2mesh_blender.unregister()
+    left = set(dir(bpy.types))
+    assert not [n for n in left if "pose2mesh" in n.lower()]
+    assert not hasattr(bpy.types.Scene, "pose2mesh")
+    assert not [f for menu in (bpy.types.TOPBAR_MT_file_import, bpy.types.TOPBAR_MT_file_export)
+                for f in menu._dyn_ui_initialize() if "pose2mesh" in f.__module__]
+    assert jobs._client is None
+    pose2mesh_blender.register()
+    assert set(dir(bpy.types)) == before
+
+
+def test_every_operator_explains_itself():
+    for cls in CLASSES:
+        if issubclass(cls, bpy.types.Operator):
+            assert cls.__doc__
+            assert not cls.__doc__.endswith(".")
+            assert cls.bl_idname.startswith("pose2mesh.")
+
+
+def test_animate_blocks_in_background(demo_clip):
+    result = bpy.ops.pose2mesh.animate(filepath=str(demo_clip), preset="fast", people=1, start=2, end=5)
+    assert result == {"FINISHED"}
+    take, = takes.takes_in(bpy.context.scene)
+    assert take.name == f"{demo_clip.stem} Take 001"
+    ob, = takes.people_of(take)
+    assert len(ob.data.shape_keys.key_blocks) == 1 + 4
+    assert takes.take_camera(take).data.background_images[0].clip
+    assert bpy.context.view_layer.objects.active == ob
+    assert ob.select_get()
+    assert jobs.current is None
+
+
+def test_animate_takes_the_scenes_settings_unless_told(demo_clip):
+    settings = bpy.context.scene.pose2mesh
+    settings.footage, settings.preset, settings.people, settings.start = str(demo_clip), "fast", 1, 3
+    settings.match_scene = True
+    assert bpy.ops.pose2mesh.animate(end=4) == {"FINISHED"}
+    take, = takes.takes_in(bpy.context.scene)
+    assert tuple(take[takes.RANGE]) == (4, 5)
+    assert takes.scene_matches(bpy.context.scene, take)
+
+
+@pytest.mark.parametrize("case", ["missing", "empty", "text", "nothing chosen", "start after the end"])
+def test_refusals_name_the_file_and_leave_the_scene(case, broken, tmp_path, demo_clip):
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    path, options, message = broken, {}, "holiday"
+    if case == "missing":
+        path = tmp_path / "gone.mp4"
+        message = "gone.mp4"
+    elif case == "empty":
+        path.write_bytes(b"")
+    elif case == "nothing chosen":
+        path, message = "", "Choose footage first"
+    elif case == "start after the end":
+        path, options, message = demo_clip, {"start": 5000}, demo_clip.name
+    before, frame = names(), bpy.context.scene.frame_current
+    with pytest.raises(RuntimeError, match=message) as caught:
+        bpy.ops.pose2mesh.animate(filepath=str(path), **options)
+    assert "Traceback" not in str(caught.value)
+    assert names() == before
+    assert bpy.context.scene.frame_current == frame
+    assert jobs.current is None
+
+
+def test_import_folder_goes_on_after_a_bad_file(tmp_path, demo_clip, broken):
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    shutil.copy(demo_clip, folder / "a.mp4")
+    shutil.copy(broken, folder / "b.mp4")
+    shutil.copy(demo_clip, folder / "c.mp4")
+    assert bpy.ops.pose2mesh.import_folder(directory=str(folder), preset="fast", people=1, end=1) == {"FINISHED"}
+    assert [t.name for t in takes.takes_in(bpy.context.scene)] == ["a Take 001", "c Take 001"]
+    level, message = jobs.last_message
+    assert level == "ERROR"
+    assert "b.mp4" in message
+    with pytest.raises(RuntimeError, match="no footage"):
+        (tmp_path / "bare").mkdir()
+        bpy.ops.pose2mesh.import_folder(directory=str(tmp_path / "bare"))
+
+
+class Window:
+    """What a modal operator meets in a window: a context with timers and a status bar, and events."""
+
+    def __init__(self) -> None:
+        self.status, self.timers = None, 0
+        context = bpy.context
+        self.context = SimpleNamespace(
+            scene=context.scene, preferences=context.preferences, window=None, screen=context.screen,
+            workspace=SimpleNamespace(status_text_set=self.set_status),
+            window_manager=SimpleNamespace(event_timer_add=self.add, event_timer_remove=self.remove, windows=(),
+                                           modal_handler_add=lambda operator: True))
+
+    def set_status(self, text):
+        self.status = text
+
+    def add(self, seconds, window):
+        self.timers += 1
+        return object()
+
+    def remove(self, timer):
+        self.timers -= 1
+
+    def event(self, kind: str):
+        return SimpleNamespace(type=kind, value="PRESS")
+
+
+class Modal(jobs.WorkerOperator):
+    """The operators' common part without Blender's window manager."""
+
+    def __init__(self) -> None:
+        self.reports = []
+
+    def report(self, kinds, message):
+        self.reports.append((*kinds, message))
+
+
+def begin(clip, **settings):
+    window, operator = Window(), Modal()
+    options = {"preset": "fast", "people": 1, "start": 0, "end": None, "step": 1, "fov": None, "smooth": 0.5,
+               "height": None}
+    assert set(options) == set(AnimateOptions.__annotations__)
+    assert operator.run(window.context, [clip], {**options, **settings}, modal=True) == {"RUNNING_MODAL"}
+    return window, operator
+
+
+def tick(window, operator, until, kind="TIMER", seconds=120):
+    """Timer events until `until()` or the operator's end."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        result = operator.modal(window.context, window.event(kind))
+        if result & {"FINISHED", "CANCELLED"} or until():
+            return result
+        time.sleep(0.05)
+    raise AssertionError("it took too long")
+
+
+def test_modal_shows_progress_and_finishes(demo_clip):
+    window, operator = begin(demo_clip, end=6)
+    assert not jobs.WorkerOperator.poll.__func__(SimpleNamespace(poll_message_set=lambda text: None), None)
+    assert tick(window, operator, lambda: jobs.current.done and jobs.current.stage == "detect") == {"PASS_THROUGH"}
+    assert "Finding people" in window.status
+    assert "Esc" in window.status
+    assert operator.modal(window.context, window.event("MOUSEMOVE")) == {"PASS_THROUGH"}
+    assert tick(window, operator, lambda: False) == {"FINISHED"}
+    assert (window.status, window.timers, jobs.current) == (None, 0, None)
+    assert operator.reports[0][0] == "INFO"
+    assert "7 frames" in operator.reports[0][1]
+
+
+def test_escape_keeps_finished_frames_and_the_next_run_goes_on(demo_clip, cache):
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect" and jobs.current.done >= 3)
+    assert operator.modal(window.context, window.event("ESC")) in ({"RUNNING_MODAL"}, {"FINISHED"})
+    if jobs.current:
+        assert tick(window, operator, lambda: False) == {"FINISHED"}
+    ob, = takes.people_of(takes.takes_in(bpy.context.scene)[0])
+    finished = len(ob.data.shape_keys.key_blocks) - 1
+    folder, = cache.iterdir()
+    with Take.open(folder) as take:
+        assert 3 <= finished == take.done.sum() < len(take)
+    assert "Animate again" in operator.reports[-1][1]
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    assert jobs.current.done >= finished
+    operator.cancel(window.context)
+
+
+def test_opening_another_file_ends_the_job(demo_clip):
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    operator.cancel(window.context)
+    assert (window.status, window.timers, jobs.current) == (None, 0, None)
+    assert not takes.takes_in(bpy.context.scene)
+
+
+def test_killed_worker_is_a_message_and_the_next_run_goes_on(demo_clip):
+    before = names()
+    window, operator = begin(demo_clip, end=8)
+    tick(window, operator, lambda: jobs.current.stage == "detect" and jobs.current.done >= 2)
+    os.kill(jobs.client()._process.pid, signal.SIGTERM)
+    assert tick(window, operator, lambda: False) == {"CANCELLED"}
+    assert operator.reports[0][0] == "ERROR"
+    assert "Finished frames are kept" in operator.reports[0][1]
+    assert names() == before
+    window, operator = begin(demo_clip, end=8)
+    assert tick(window, operator, lambda: False) == {"FINISHED"}
+    assert "9 frames" in operator.reports[0][1]
+
+
+def test_export_fbx_operator(tmp_path):
+    with pytest.raises(RuntimeError, match="Animate footage first"):
+        bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "x.fbx"))
+    takes.build_take(make_take(tmp_path / "take", 4, people=2))
+    assert bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "x")) == {"FINISHED"}
+    assert (tmp_path / "x.fbx").stat().st_size > 100_000
+    before = names()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RuntimeError, match=r"x\.fbx cannot be written"):
+        bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "file" / "x.fbx"))
+    assert names() == before
+
+
+@pytest.mark.parametrize("suffix", [".glb", ".usdc", ".abc"])
+def test_export_model_operator(tmp_path, suffix):
+    takes.build_take(make_take(tmp_path / "take", 4))
+    assert bpy.ops.pose2mesh.export_model(filepath=str(tmp_path / f"x{suffix}"), rate="SCENE") == {"FINISHED"}
+    assert (tmp_path / f"x{suffix}").stat().st_size > 100_000
+
+
+def test_only_selected_people_are_exported(tmp_path):
+    _, second = takes.people_of(takes.build_take(make_take(tmp_path / "take", 3, people=2)))
+    bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "both.fbx"))
+    second.select_set(True)
+    bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "one.fbx"))
+    assert (tmp_path / "one.fbx").stat().st_size < 0.7 * (tmp_path / "both.fbx").stat().st_size
+
+
+def test_texture_keys_and_scene_operators(tmp_path, broken):
+    take = takes.build_take(make_take(tmp_path / "take", 4, fps=25.0))
+    ob, = takes.people_of(take)
+    image = bpy.data.images.new("x", 8, 8)
+    image.filepath_raw, image.file_format = str(tmp_path / "skin.png"), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    assert bpy.ops.pose2mesh.set_texture(filepath=str(tmp_path / "skin.png")) == {"FINISHED"}
+    assert ob.data.materials[0].node_tree.nodes.active.image.name == "skin.png"
+    with pytest.raises(RuntimeError, match=r"holiday\.mp4"):
+        bpy.ops.pose2mesh.set_texture(filepath=str(broken))
+    assert ob.data.materials[0].node_tree.nodes.active.image.name == "skin.png"
+    assert bpy.ops.pose2mesh.convert_keys(relative=True) == {"FINISHED"}
+    assert ob.data.shape_keys.use_relative
+    assert bpy.ops.pose2mesh.convert_keys(relative=False) == {"FINISHED"}
+    assert not ob.data.shape_keys.use_relative
+    assert bpy.ops.pose2mesh.match_scene() == {"FINISHED"}
+    assert bpy.context.scene.render.fps == 25
+
+
+def test_dropped_or_imported_footage_waits_for_animate(demo_clip, tmp_path):
+    assert ".mp4" in bpy.types.POSE2MESH_FH_footage.bl_file_extensions.split(";")
+    assert bpy.ops.pose2mesh.open_footage("INVOKE_DEFAULT", filepath=str(demo_clip)) == {"FINISHED"}
+    assert bpy.context.scene.pose2mesh.footage == str(demo_clip)
+    with pytest.raises(RuntimeError, match="does not exist"):
+        bpy.ops.pose2mesh.open_footage(filepath=str(tmp_path / "gone.mp4"))
+    assert bpy.context.scene.pose2mesh.footage == str(demo_clip)
+
+
+class Layout:
+    """Records what a panel draws."""
+
+    def __init__(self, drawn: list) -> None:
+        object.__setattr__(self, "drawn", drawn)
+
+    def __setattr__(self, name, value):
+        pass
+
+    def __getattr__(self, name):
+        def call(*arguments, **options):
+            self.drawn.append((name, arguments[-1] if arguments else None, options.get("text")))
+            return Layout(self.drawn)
+        return call
+
+
+def draw(panel, **context):
+    drawn = []
+    here = SimpleNamespace(scene=bpy.context.scene, view_layer=bpy.context.view_layer,
+                           region=SimpleNamespace(width=250), **context)
+    panel.draw(SimpleNamespace(layout=Layout(drawn)), here)
+    return drawn
+
+
+def test_panels_show_the_next_step(tmp_path, demo_clip):
+    jobs.last_message = ("", "")
+    assert ("operator", "pose2mesh.animate", None) in draw(panels.POSE2MESH_PT_footage)
+    assert ("label", "Nothing animated yet") in [d[::2] for d in draw(panels.POSE2MESH_PT_mesh)]
+    takes.build_take(make_take(tmp_path / "take", 3))
+    shown = [d[1] for d in draw(panels.POSE2MESH_PT_mesh)]
+    assert "pose2mesh.match_scene" in shown
+    assert "pose2mesh.set_texture" in shown
+    bpy.ops.pose2mesh.match_scene()
+    assert "pose2mesh.match_scene" not in [d[1] for d in draw(panels.POSE2MESH_PT_mesh)]
+    assert {"preset", "people", "smooth", "match_scene"} <= {d[1] for d in draw(panels.POSE2MESH_PT_options)}
+    window, operator = begin(demo_clip, end=3)
+    drawn = draw(panels.POSE2MESH_PT_footage)
+    assert "progress" in [d[0] for d in drawn]
+    assert "pose2mesh.cancel" in [d[1] for d in drawn]
+    operator.cancel(window.context)
+    jobs.last_message = ("ERROR", "holiday.mp4 is no video. Choose another file that is one, please")
+    lines = [d for d in draw(panels.POSE2MESH_PT_footage) if d[0] == "label"]
+    assert len(lines) > 1, "long errors are wrapped"
+
+
+def test_cache_is_cleared_of_takes_only(cache, monkeypatch):
+    from pose2mesh_blender.ui.operators import clear_cache
+
+    monkeypatch.setattr(clear_cache, "cache_folder", lambda context: cache)
+    make_take(cache / "walk-123", 2).close()
+    (cache / "notes").mkdir()
+    (cache / "notes" / "mine.txt").write_text("keep")
+    assert bpy.ops.pose2mesh.clear_cache() == {"FINISHED"}
+    assert sorted(p.name for p in cache.iterdir()) == ["notes"]
