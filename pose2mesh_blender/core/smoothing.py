@@ -1,8 +1,8 @@
 """Smoothing over time without lag: a weighted, robust Whittaker smoother. No `bpy` module use.
 
-Minimises  sum w (x - y)^2 + strength * sum (second difference of x)^2  (Whittaker 1923; Eilers 2003). Residuals reweight
-the data (Cauchy), so that a frame in which the lifter jumped is bridged, while a clap, which is many frames' agreement,
-stays.
+Minimises  sum w (x - y)^2 + penalty * sum (second difference of x)^2  (Whittaker 1923; Eilers 2003). Residuals
+reweight the data (Cauchy), so that a frame in which the lifter jumped is bridged, while a clap, which is many frames'
+agreement, stays.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def whittaker(values: np.ndarray, weights: np.ndarray, penalty: float) -> np.nda
     if penalty <= 0 or count < 3:
         return values.copy()
     # Pentadiagonal W + penalty * D'D, factored as L diag(d) L' with two sub-diagonals e (first) and f (second).
-    main = np.array([1.0, 5.0, *([6.0] * max(count - 4, 0)), 5.0, 1.0])[:count] if count > 3 else np.array([1.0, 4.0, 1.0])
+    main = np.array([1.0, 5.0, *([6.0] * (count - 4)), 5.0, 1.0]) if count > 3 else np.array([1.0, 4.0, 1.0])
     near = np.array([-2.0, *([-4.0] * max(count - 3, 0)), -2.0])[:count - 1]
     d = np.empty(weights.shape)
     e, f = np.zeros(weights.shape), np.zeros(weights.shape)

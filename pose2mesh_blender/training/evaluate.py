@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="pose2mesh evaluate", description="Measures the shipped network; errors in millimetres.",
         epilog="Example: pose2mesh evaluate --mocap cmu.npz --real pose2sim_balancing_4view.npz --json results.json")
-    p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion files; only their held-out subjects are used")
+    p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion; only its held-out subjects are used")
     p.add_argument("--real", type=Path, help="four-camera check (.npz with joints2d_px, joints3d_world_m, K, R_w2c)")
     p.add_argument("--samples", type=int, default=1000, help="held-out poses (default: 1000)")
     p.add_argument("--weights", type=Path, help="folder of another network, before it is shipped")

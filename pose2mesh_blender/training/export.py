@@ -15,7 +15,7 @@ from ..core.network.engine import MESHNET, POSENET, WEIGHTS
 from ..core.network.features import WIDTH
 from ..core.network.joints import COUNT
 from ..core.network.torch_engine import read_weights
-from ..core.network.torch_meshnet import MeshNet
+from ..core.network.torch_meshnet import MeshNet, MeshNetConfig
 from ..core.network.torch_posenet import PoseNet
 from .half import store_half
 
@@ -34,15 +34,17 @@ def _compact(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.int()
 
 
-def export(posenet: PoseNet, meshnet: MeshNet, folder: Path) -> None:
-    """Writes the three files into `folder`. The ONNX files are made from the weights as stored, so that every engine
-    computes with the same numbers."""
+def export(posenet: PoseNet, meshnet: MeshNet, body: Body, folder: Path) -> None:
+    """Writes the three files into `folder`; body: the one they were trained on.
+
+    The ONNX files are made from the weights as stored, so that every engine computes with the same numbers.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     config = json.dumps({"posenet": dataclasses.asdict(posenet.config), "meshnet": dataclasses.asdict(meshnet.config)})
     state = {f"{prefix}.{k}": _compact(v).contiguous() for prefix, model in (("posenet", posenet), ("meshnet", meshnet))
              for k, v in model.state_dict().items() if not k.startswith(SHARED)}
     save_file(state, folder / WEIGHTS, {"config": config, "format": "pt"})
-    posenet, meshnet = read_weights(folder / WEIGHTS)
+    posenet, meshnet = read_weights(folder / WEIGHTS, body)
     with torch.no_grad():
         _to_onnx(posenet, (torch.zeros(2, WIDTH),), ["features"], ["joints", "shape"], folder / POSENET)
         joints = torch.randn(2, COUNT, 3) * .3
@@ -64,7 +66,6 @@ def _to_onnx(model: torch.nn.Module, example: tuple, inputs: list[str], outputs:
 
 
 def load_runs(posenet_folder: Path, meshnet_folder: Path, body: Body) -> tuple[PoseNet, MeshNet]:
-    """The averaged networks of two runs."""
-    posenet = PoseNet()
-    posenet.load_state_dict(averaged(posenet_folder))
-    return posenet.eval(), MeshNet.from_state(averaged(meshnet_folder), body)
+    """The averaged networks of two runs, trained on `body`."""
+    return (PoseNet.from_state(averaged(posenet_folder)),
+            MeshNet.from_state(averaged(meshnet_folder), body, MeshNetConfig(shape=len(body.shapedirs))))

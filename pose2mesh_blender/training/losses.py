@@ -31,7 +31,8 @@ class MeshLoss(nn.Module):
 
     def forward(self, predicted: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """(B, 6890, 3) twice -> unweighted parts, and `total`."""
-        p, t = predicted[:, self.edges[0]] - predicted[:, self.edges[1]], truth[:, self.edges[0]] - truth[:, self.edges[1]]
+        a, b = self.edges
+        p, t = predicted[:, a] - predicted[:, b], truth[:, a] - truth[:, b]
         corners, true = predicted[:, self.faces], truth[:, self.faces]
         normal = torch.cross(true[:, :, 1] - true[:, :, 0], true[:, :, 2] - true[:, :, 0], dim=-1)
         normal = normal / (normal.norm(dim=-1, keepdim=True) + 1e-8)

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import eigsh
 
 from ..core.body import Body
 from ..core.network import joints as J
-from ..core.network.torch_meshnet import Level, MeshNet, SparseRows
+from ..core.network.torch_meshnet import Level, MeshNet, MeshNetConfig, SparseRows
 
 
 def adjacency(faces: np.ndarray, count: int) -> sp.csr_matrix:
@@ -65,7 +65,7 @@ def build_pyramid(faces: np.ndarray, count: int = 6890, levels: int = 8) -> list
 
 
 def joint_graph(rest: np.ndarray, neighbours: int = 5) -> SparseRows:
-    """Graph over the network's joints: each linked to its nearest ones in the rest pose. (J, 3) -> rescaled Laplacian."""
+    """Graph over the network's joints, each linked to its nearest ones at rest. (J, 3) -> rescaled Laplacian."""
     d = np.linalg.norm(rest[:, None] - rest[None], axis=-1)
     near = np.argsort(d, axis=1, kind="stable")[:, 1:neighbours + 1]
     a = np.zeros_like(d)
@@ -76,4 +76,4 @@ def joint_graph(rest: np.ndarray, neighbours: int = 5) -> SparseRows:
 def new_meshnet(body: Body) -> MeshNet:
     """An untrained MeshNet on this body's pyramid."""
     rest = J.lift_points(body.v_template[None], body.J_template[None], body)[0]
-    return MeshNet(body, build_pyramid(body.faces), joint_graph(rest))
+    return MeshNet(body, build_pyramid(body.faces), joint_graph(rest), MeshNetConfig(shape=len(body.shapedirs)))

@@ -6,6 +6,7 @@ level on the padded pyramid, sparse products in COO form. Padded sizes: 96, 192 
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -57,10 +58,10 @@ class Reference(nn.Module):
         self.inlet, self.outlet = nn.Linear(JOINTS * 2, width), nn.Linear(width, JOINTS * 3)
         self.blocks = nn.ModuleList([block(), block()])
         joint_graph = torch.rand(JOINTS, JOINTS).to_sparse()
-        self.joint_convs = nn.Sequential(_Conv(joint_graph, 5, 32), _Conv(joint_graph, 32, 64), _Conv(joint_graph, 64, 64))
+        self.joint_convs = nn.Sequential(*[_Conv(joint_graph, a, b) for a, b in pairwise((5, 32, 64, 64))])
         self.spread = nn.Linear(JOINTS * 64, LEVELS[0] * 64)
         graphs = [_graph(n, i) for i, n in enumerate(LEVELS)]
-        self.levels = nn.ModuleList(nn.Sequential(*[_Conv(g, a, b) for a, b in zip(c, c[1:])])
+        self.levels = nn.ModuleList(nn.Sequential(*[_Conv(g, a, b) for a, b in pairwise(c)])
                                     for g, c in zip(graphs, CHANNELS))
         self.last = nn.Sequential(_Conv(graphs[-1], 128, 64), _Conv(graphs[-1], 64, 3, last=True))
 

@@ -16,6 +16,7 @@ HELD_OUT = re.compile(r"cmu_(05_|13_|14_|139_|140_|salsa_2|indian_1)")
 MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
 SMPL_FLIP = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
 ARMS, LEGS, LIMBS = [13, 14, 16, 17, 18, 19, 20, 21], [1, 2, 4, 5, 7, 8], [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
+NO_VERTICES = np.empty(0, int)
 # Capsules that hide joints behind them: smpl24 ends and radius, metres.
 CAPSULES = ((0, 9, .13), (9, 12, .14), (12, 15, .09), (16, 18, .05), (17, 19, .05), (18, 20, .04), (19, 21, .04),
             (1, 4, .08), (2, 5, .08), (4, 7, .055), (5, 8, .055), (1, 2, .11), (16, 17, .09))
@@ -109,7 +110,7 @@ def _distinct(local: np.ndarray, body: Body, threshold: float = 0.09) -> np.ndar
 class Skinner:
     """Skins only chosen vertices: enough for joints, 30 times cheaper than the whole mesh."""
 
-    def __init__(self, body: Body, extra: np.ndarray = np.empty(0, int)):
+    def __init__(self, body: Body, extra: np.ndarray = NO_VERTICES):
         used = np.concatenate([r.indices for k, r in body.regressors.items() if k != "smpl24"]
                               + [np.array(J.TIP_VERTICES), [J.CROWN_VERTEX], extra])
         self.body, self.used = body, np.unique(used)
@@ -161,7 +162,7 @@ class Batch:
 class Sampler:
     """Draws batches. `clean=True` gives exact projections of all 23 keypoints."""
 
-    def __init__(self, body: Body, motion: Motion, seed: int = 0, extra: np.ndarray = np.empty(0, int)):
+    def __init__(self, body: Body, motion: Motion, seed: int = 0, extra: np.ndarray = NO_VERTICES):
         self.body, self.motion, self.skin = body, motion, Skinner(body, extra)
         self.rng = np.random.default_rng(seed)
 

@@ -15,11 +15,12 @@ def parser() -> argparse.ArgumentParser:
                "  pose2mesh train meshnet --mocap cmu.npz mesh2motion.npz --minutes 65\n"
                "  pose2mesh train export --to addon_models")
     p.add_argument("stage", choices=("posenet", "meshnet", "export"))
-    p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion in SMPL's 24 joints (.npz, docs/network.md)")
+    p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion in SMPL's 24 joints (docs/network.md)")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept (default: runs)")
     p.add_argument("--minutes", type=float, default=70, help="training time in all, over all sessions (default: 70)")
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--body", type=Path, help="train on your own SMPL body (.pkl, .npz) instead of the bundled one")
     p.add_argument("--to", type=Path, default=Path("addon_models"), help="folder for the exported network")
     return p
 
@@ -31,16 +32,17 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     from ..core.body import load_body
+    from ..core.smpl_file import read_smpl, smpl_to_body
     from .export import export, load_runs
     from .synthetic import load_motion
     from .train_meshnet import train_meshnet
     from .train_posenet import train_posenet
 
     torch.set_num_threads(args.threads)
-    body = load_body()
+    body = smpl_to_body(read_smpl(args.body)) if args.body else load_body()
     posenet, meshnet = args.runs / "posenet", args.runs / "meshnet"
     if args.stage == "export":
-        export(*load_runs(posenet, meshnet, body), args.to)
+        export(*load_runs(posenet, meshnet, body), body, args.to)
         print(f"Wrote the network to {args.to}. Run python -m pose2mesh_blender.training.build_index next.")
         return 0
     if not args.mocap:

@@ -43,9 +43,7 @@ def load_posenet(folder: Path) -> PoseNet | None:
     path = folder / "checkpoint.pt"
     if not path.exists():
         return None
-    model = PoseNet()
-    model.load_state_dict(torch.load(path, weights_only=True)["average"])
-    return model.eval()
+    return PoseNet.from_state(torch.load(path, weights_only=True)["average"])
 
 
 def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path, folder: Path, minutes: float,
@@ -89,7 +87,7 @@ def evaluate(model: MeshNet, posenet: PoseNet | None, b: Batch) -> list[str]:
     """MPVPE / PA-MPVPE in mm from true and from lifted joints; the template's own MPVPE in brackets."""
     model.eval()
     out = []
-    for name, true_share, net in (("true", 1.0, None), ("lifted", 0.0, posenet)):
+    for name, net in (("true", None), ("lifted", posenet)):
         if name == "lifted" and net is None:
             continue
         if net is None:

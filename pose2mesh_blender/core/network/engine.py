@@ -38,7 +38,7 @@ class Network(ABC):
 
     engine: str
     device: str
-    shape_count = 16
+    shape_count: int
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -80,6 +80,7 @@ class OnnxEngine(Network):
         self.device = device if device != "auto" else _name_of(providers_for("auto")[0])
         self._networks = (OnnxNetwork(posenet or asset_path(POSENET), device),
                           OnnxNetwork(meshnet or asset_path(MESHNET), device))
+        self.shape_count = self._networks[0].outputs[1].shape[1]
 
     def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         joints, shape = self._networks[0].run(inputs)

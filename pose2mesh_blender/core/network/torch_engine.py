@@ -9,11 +9,11 @@ import torch
 from safetensors import safe_open
 
 from ..assets import asset_path
-from ..body import load_body
+from ..body import Body, load_body
 from ..errors import AssetError, DeviceError
 from .engine import WEIGHTS, Network
 from .torch_meshnet import MeshNet, MeshNetConfig
-from .torch_posenet import PoseNet, PoseNetConfig
+from .torch_posenet import PoseNet
 
 
 def torch_device(device: str) -> str:
@@ -27,8 +27,11 @@ def torch_device(device: str) -> str:
     return name
 
 
-def read_weights(path: Path) -> tuple[PoseNet, MeshNet]:
-    """Both networks from a .safetensors file written by `training.export`. Refuses missing and unexpected tensors."""
+def read_weights(path: Path, body: Body | None = None) -> tuple[PoseNet, MeshNet]:
+    """Both networks from a .safetensors file written by `training.export`. Refuses missing and unexpected tensors.
+
+    body: the one that the network was trained on, None = the bundled one.
+    """
     try:
         with safe_open(str(path), "pt") as f:
             config = json.loads((f.metadata() or {})["config"])
@@ -40,10 +43,9 @@ def read_weights(path: Path) -> tuple[PoseNet, MeshNet]:
     def part(prefix: str) -> dict[str, torch.Tensor]:
         return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
 
-    posenet = PoseNet(PoseNetConfig(**config["posenet"]))
-    posenet.load_state_dict(part("posenet."))
     meshnet = {k: tuple(v) if isinstance(v, list) else v for k, v in config["meshnet"].items()}
-    return posenet.eval(), MeshNet.from_state(part("meshnet."), load_body(), MeshNetConfig(**meshnet))
+    return (PoseNet.from_state(part("posenet.")),
+            MeshNet.from_state(part("meshnet."), body or load_body(), MeshNetConfig(**meshnet)))
 
 
 class TorchEngine(Network):
@@ -52,6 +54,7 @@ class TorchEngine(Network):
     def __init__(self, device: str = "auto", weights: Path | None = None):
         self.device = torch_device(device)
         posenet, meshnet = read_weights(weights or asset_path(WEIGHTS))
+        self.shape_count = posenet.config.shape
         self._networks = posenet.to(self.device), meshnet.to(self.device)
 
     @torch.no_grad()

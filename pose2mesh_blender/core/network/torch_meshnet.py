@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -142,7 +143,7 @@ class MeshNet(nn.Module):
         self.config = config
         self.joint_graph = Graph(joint_laplacian)
         sizes = (3, *config.joint_channels)
-        self.joint_convs = nn.ModuleList(ChebConv(self.joint_graph, a, b) for a, b in zip(sizes, sizes[1:]))
+        self.joint_convs = nn.ModuleList(ChebConv(self.joint_graph, a, b) for a, b in pairwise(sizes))
         self.mix = nn.Linear(J.COUNT * (3 + sizes[-1]), config.width)
         self.mix2 = nn.Linear(config.width, config.width)
         self.shape = nn.Linear(config.width, config.shape)

@@ -42,6 +42,14 @@ class PoseNet(nn.Module):
         self.joints = nn.Linear(config.width, J.COUNT * 3)
         self.shape = nn.Linear(config.width, config.shape)
 
+    @classmethod
+    def from_state(cls, state: dict[str, Tensor]) -> PoseNet:
+        """The network as it was saved; sizes are read off the weights."""
+        blocks = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
+        model = cls(PoseNetConfig(len(state["inlet.bias"]), blocks, len(state["shape.bias"])))
+        model.load_state_dict(state)
+        return model.eval()
+
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         x = self.norm(self.blocks(self.inlet(features))).relu()
         joints = self.joints(x).view(-1, J.COUNT, 3)
