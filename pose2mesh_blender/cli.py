@@ -173,7 +173,7 @@ def _worth_keeping(folder: Path) -> bool:
         take = Take.open(folder)
     except TakeError:
         return False
-    return bool(take.people) or (take.detected.any() and not take.detected.all())
+    return bool(take.people) or bool(take.detected.any() and not take.detected.all())
 
 
 def summary(take: Take, outputs: list[Path]) -> str:
@@ -227,12 +227,13 @@ def batch(options: argparse.Namespace, terminal: Terminal) -> int:
                          lambda n, total, path: terminal.say(f"[{n}/{total}] {path.name}"))
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table("input", "result", "seconds", "", title=str(options.output / REPORT))
     for o in outcomes:
-        table.add_row(Path(o.input).name, o.state, f"{o.seconds:g}" if o.seconds else "", o.message)
+        table.add_row(Text(Path(o.input).name), o.state, f"{o.seconds:g}" if o.seconds else "", Text(o.message))
     if not options.quiet:
-        Console().print(table, markup=False)
+        Console(width=None if sys.stdout.isatty() else 160).print(table)
     return USER_ERROR if any(o.state == "failed" for o in outcomes) else OK
 
 
@@ -250,7 +251,7 @@ def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
         table.add_row(check.group if check.group != group else "", check.name,
                       Text(check.level, style=colours[check.level]), Text(check.detail))
         group = check.group
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
     broken = [c for c in checks if c.level == "broken"]
     terminal.say(f"{len(broken)} of {len(checks)} checks failed." if broken else "Everything needed is there.")
     return USER_ERROR if broken else OK

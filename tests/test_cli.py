@@ -150,7 +150,7 @@ def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(tmp_path, demo_cli
     command = [sys.executable, "-m", "pose2mesh_blender.cli", "solve", str(demo_clip), "-o", str(out),
                "--preset", "fast", "--end", "30"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    flags, end = tmp_path / "x.npz.take" / "detected.npy", time.monotonic() + 60
+    flags, end = tmp_path / "x.npz.take" / "take.json", time.monotonic() + 60
     while not (flags.exists() and Take.open(flags.parent).detected.sum() >= 3):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)

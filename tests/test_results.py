@@ -91,7 +91,8 @@ def test_the_nearer_person_is_in_front(walkers):
     assert image[y, x].max() > 60 and (image[mask > 0].max(1) == 0).any()
 
 
-def test_overlay_files(tmp_path, walkers):
+def test_overlay_files(tmp_path_factory, tmp_path):
+    walkers = make_take(tmp_path_factory.mktemp("short") / "take", 7)
     write_overlay(walkers, None, tmp_path / "o.mp4", tmp_path / "o.png")
     with av.open(str(tmp_path / "o.mp4")) as container:
         stream = container.streams.video[0]

@@ -48,8 +48,8 @@ def test_kill_9_loses_no_finished_frame_and_the_same_command_resumes(tmp_path, d
                "--preset", "fast", "--end", str(END), "--take", str(folder)]
     for frames in (5, 12, 20):  # killed three times
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        flags, end = folder / "detected.npy", time.monotonic() + 120
-        while not (flags.exists() and flags.stat().st_size and Take.open(folder).detected.sum() >= frames):
+        flags, end = folder / "take.json", time.monotonic() + 120
+        while not (flags.exists() and Take.open(folder).detected.sum() >= frames):
             assert process.poll() is None and time.monotonic() < end
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)

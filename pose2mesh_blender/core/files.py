@@ -101,7 +101,7 @@ class ArrayWriter:
             for part in np.split(np.arange(len(rows)), breaks):
                 if len(part):
                     self._stream.seek(self._offset + int(rows[part[0]]) * self._row_bytes)
-                    piece = memoryview(values[part[0]:part[-1] + 1]).cast("B")
+                    piece = memoryview(values[part[0]:part[-1] + 1].data).cast("B")
                     while piece:
                         piece = piece[self._stream.write(piece):]
 

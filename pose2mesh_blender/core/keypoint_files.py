@@ -125,7 +125,9 @@ def _from_openpose(path: Path, image_size: tuple[int, int] | None, fps: float | 
     if not files:
         raise KeypointFileError(f"{path} has no *_keypoints.json files.", "Choose the folder OpenPose wrote.")
     numbers = [re.search(r"(\d+)_keypoints$", f.stem) for f in files]
-    frames = np.array([int(m.group(1)) for m in numbers]) if all(numbers) else np.arange(len(files))
+    frames = np.array([int(m.group(1)) for m in numbers if m])
+    if len(frames) < len(files):
+        frames = np.arange(len(files))
     if len(set(frames.tolist())) != len(frames):
         raise KeypointFileError(f"{path} holds the frames of several clips.", "Give each clip its own folder.")
     frames -= frames.min()
@@ -177,8 +179,9 @@ def _from_results(path: Path, content: object, image_size: tuple[int, int] | Non
         body = convert(_unit_confidence(values), skeleton)
         frame = frame_of[str(entry["image_id"])] - first
         per_frame.setdefault(frame, []).append(body)
-        if isinstance(entry.get("idx", entry.get("track_id")), int):
-            tracks.setdefault(entry.get("idx", entry.get("track_id")), {})[frame] = body
+        track_id = entry.get("idx", entry.get("track_id"))
+        if isinstance(track_id, int):
+            tracks.setdefault(track_id, {})[frame] = body
     count = max(per_frame) + 1
     if sum(len(t) for t in tracks.values()) == len(content):  # every entry has its own track id: trust them
         keypoints = _absent(len(tracks), count)

@@ -48,8 +48,8 @@ class OverlayView:
         """(H, 2W, 3) uint8 RGB of one row; image (H0, W0, 3) uint8 RGB, None = no footage."""
         meshes = self._meshes(row)
         if image is None:
-            left = np.full((self.height, self.width, 3), BACKGROUND, np.uint8)
-        elif image.shape[:2] == (self.height, self.width):
+            image = np.full((self.height, self.width, 3), BACKGROUND, np.uint8)
+        if image.shape[:2] == (self.height, self.width):
             left = image.copy()
         else:
             left = cv2.resize(image, (self.width, self.height), interpolation=cv2.INTER_AREA)
@@ -59,7 +59,7 @@ class OverlayView:
         cv2.copyTo(blended, mask, left)
         right = np.full_like(left, BACKGROUND)
         rotation, offset, intrinsics, grid = self._side
-        draw_lines(right, *grid, intrinsics, GRID)
+        draw_lines(right, grid[0], grid[1], intrinsics, GRID)
         paint(right, [m @ rotation.T + offset for m in meshes], self.body.faces, self.colours, intrinsics)
         return np.concatenate([left, right], 1)
 

@@ -35,7 +35,9 @@ def paint(image: np.ndarray, people: list[np.ndarray], faces: np.ndarray, colour
     people: (V, 3) vertices in the camera's space (x right, y down, z forward, metres), each with the same faces (F, 3).
     """
     height, width = image.shape[:2]
-    polygons, depths, shades = [], [], []
+    polygons: list[np.ndarray] = []
+    depths: list[np.ndarray] = []
+    shades: list[np.ndarray] = []
     for vertices in people:
         found = _visible(vertices.astype(np.float32), faces, colours, intrinsics, width, height)
         for store, values in zip((polygons, depths, shades), found):

@@ -124,7 +124,7 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
     body, network = body_of(settings), engines.network(settings.device)
     if sequence is not None:
         take = take_for_keypoints(sequence, Path(take_folder), settings)
-    else:
+    elif footage is not None:
         take = take_for_footage(footage, Path(take_folder), settings)
     with take:
         progress("open", 1, 1)
@@ -164,8 +164,9 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
         raise FootageError(f"{sequence.path} has {count} frames; none is left after --start {settings.start}.",
                            "Choose a smaller --start.")
     digest = hashlib.sha256(sequence.keypoints.tobytes()).hexdigest()
-    asked = settings.focal or settings.fov or sequence.intrinsics is None
-    intrinsics = settings.camera(sequence.image_size) if asked else sequence.intrinsics
+    intrinsics = sequence.intrinsics
+    if intrinsics is None or settings.focal or settings.fov:
+        intrinsics = settings.camera(sequence.image_size)
     take = _take(folder, {"path": str(sequence.path.resolve()), "identity": {"sha256": digest}, "kind": "keypoints"},
                  {"start": settings.start, "end": int(rows[-1]), "step": settings.step}, sequence.frames[rows],
                  sequence.frames[rows] / sequence.fps, sequence.image_size, sequence.fps, intrinsics,
@@ -218,8 +219,8 @@ def detector_hashes() -> dict[str, str]:
 
 # -- detection --------------------------------------------------------------------------------------------------------
 def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: str = "auto",
-                people: int | None = None, progress: Progress | None = None, cancelled: Callable[[], bool] | None = None,
-                engines: Engines | None = None) -> None:
+                people: int | None = None, progress: Progress | None = None,
+                cancelled: Callable[[], bool] | None = None, engines: Engines | None = None) -> None:
     """Finds, follows and stores everybody in the take's frames that are not done; then chooses whom to keep.
 
     Raises FootageError when nobody is found, Cancelled (people found so far are then chosen and stored).
@@ -270,7 +271,7 @@ def _detect_rows(footage: Footage, take: Take, done: int, estimator, progress: P
             row += 1
             _write_state(take.folder / STATE, {"row": row, "tracker": tracker.to_state(),
                                                "estimator": estimator.to_state()})
-            take.mark_detected(row - 1)
+            take.mark_detected(np.array([row - 1]))
             progress("detect", row, len(take))
     finally:
         times.close()
@@ -326,16 +327,21 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     todo = np.flatnonzero(take.detected & ~take.solved)
     if frames is not None:
         todo = np.intersect1d(todo, frames)
-    progress("solve", 0, len(take.people))
     motions = {}
     if len(todo):
         detector = "other" if take.footage.get("kind") == "keypoints" else "movenet"
         solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height)
-        for n, person in enumerate(take.people, 1):
+        whole = len(take) * len(take.people)
+        for n, person in enumerate(take.people):
+            def tick(share: float, before: int = n * len(take)) -> None:
+                progress("solve", before + int(share * len(take)), whole)
+                if cancelled():
+                    raise Cancelled
+
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
-                                           solve_settings, detector=detector)
+                                           solve_settings, detector=detector, tick=tick)
             take.prepare_mesh(person, motions[person].shape)
-            progress("solve", n, len(take.people))
+        progress("solve", whole, whole)
     total, before = int(take.detected.sum()), int(take.solved.sum())
     try:
         for start in range(0, len(todo), MESH_CHUNK):

@@ -336,7 +336,7 @@ def _lock_folder(folder: Path) -> object:
             import msvcrt
 
             stream.seek(1 << 20)  # a byte far behind the text: a locked byte cannot be read on Windows
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
         else:
             import fcntl
 

@@ -5,6 +5,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 STAGES = {"open": "Opening", "detect": "Finding people", "solve": "Lifting to 3D", "mesh": "Building meshes",
           "overlay": "Drawing overlay", "write": "Writing files"}
@@ -15,7 +19,8 @@ class Terminal:
 
     def __init__(self, quiet: bool) -> None:
         self.quiet, self.stop = quiet, False
-        self._bars, self._tasks = None, {}
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
 
     def cancelled(self) -> bool:
         return self.stop

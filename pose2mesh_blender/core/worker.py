@@ -89,7 +89,7 @@ class WorkerClient:
 
     def poll(self) -> list[dict]:
         """Events since the last call. A crash of the child is one `error` event with "crashed": true."""
-        events = []
+        events: list[dict] = []
         while True:
             try:
                 event = self._events.get_nowait()
@@ -110,7 +110,8 @@ class WorkerClient:
         if process is None:
             return
         with contextlib.suppress(OSError):
-            process.stdin.close()
+            if process.stdin:
+                process.stdin.close()
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -206,11 +207,12 @@ def _answer(request: dict, requests: _Requests, engines, send) -> str:
     from .pipeline import Settings, run, solve_take
     from .take import Take
 
-    last = [0.0, ""]
+    last_time, last_stage = 0.0, ""
 
     def progress(stage: str, done: int, total: int) -> None:
-        if stage != last[1] or done == total or time.monotonic() - last[0] > 0.1:
-            last[:] = time.monotonic(), stage
+        nonlocal last_time, last_stage
+        if stage != last_stage or done == total or time.monotonic() - last_time > 0.1:
+            last_time, last_stage = time.monotonic(), stage
             send({"event": "progress", "stage": stage, "done": done, "total": total})
 
     settings = Settings.from_dict(request.get("settings") or {})
