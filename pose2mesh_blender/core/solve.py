@@ -1,6 +1,7 @@
 """From the keypoints of a whole take to motion, and from motion to meshes. No `bpy` module use."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,14 +40,17 @@ class Motion:
 
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
-                 settings: SolveSettings = SolveSettings(), detector: str = "movenet") -> Motion:
+                 settings: SolveSettings = SolveSettings(), detector: str = "movenet",
+                 tick: Callable[[float], None] | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
-    keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics: (3, 3);
-    detector: "movenet" for the bundled detectors, "other" for keypoints from elsewhere (joint definitions differ).
-    Gaps of up to a quarter of a second are bridged when smoothing is on.
+    keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
+    (3, 3); detector: "movenet" for the bundled detectors, "other" for keypoints from elsewhere (joint definitions
+    differ).
+    Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
+    it raises ends the work.
     """
-    count = len(keypoints)
+    count, tick = len(keypoints), tick or (lambda share: None)
     definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
     confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
     enough = (confidence > VISIBLE).sum(1) >= FEWEST
@@ -61,6 +65,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
     rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
+        tick(0.8 * rows[0] / count)
         joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
                             lambda found: mesh_points(network, found, shape))
     penalty = _penalty(settings.smooth, timestamps)
@@ -70,6 +75,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
         joints[piece] = smooth_track(np.nan_to_num(joints[piece]), weight, penalty, scale=.06)
         valid[piece] |= penalty > 0
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
+        tick(0.8 + 0.2 * rows[0] / count)
         # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
         points = mesh_points(network, joints[rows], shape)
         seen = J.detector_points(points, drawn)
