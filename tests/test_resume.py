@@ -81,6 +81,37 @@ def test_a_cancelled_solve_goes_on(tmp_path, demo_clip, engines, whole):
     assert [p for p in pieces if p[0] == "mesh"] == [("mesh", END + 1, END + 1)]  # the first piece was not made again
 
 
+class StopAndKeep:
+    """The user's wish to stop and keep what is done, when a stage has come so far."""
+
+    def __init__(self, stage: str, done: int) -> None:
+        self.wish, self.asked = (stage, done), False
+
+    def progress(self, stage, done, total):
+        self.asked = self.asked or (stage, done) == self.wish
+
+    def __call__(self):
+        return self.asked
+
+    def at_once(self):
+        return False
+
+    def take_keep(self):
+        asked, self.asked = self.asked, False
+        return asked
+
+
+@pytest.mark.parametrize(("stage", "done", "solved"), [("detect", 6, 6), ("solve", 0, END + 1), ("mesh", 32, 32)])
+def test_stopping_keeps_what_is_done(tmp_path, demo_clip, engines, whole, stage, done, solved):
+    stop = StopAndKeep(stage, done)
+    take = run(demo_clip, tmp_path / "t", SETTINGS, stop.progress, stop, engines)
+    assert take.done.sum() == solved and take.people == whole.people
+    person = take.people[0]
+    assert np.isfinite(take.vertices(person)[take.done]).all()
+    if stage == "detect":
+        same(run(demo_clip, tmp_path / "t", SETTINGS, engines=engines), whole)
+
+
 def test_a_finished_take_costs_nothing_and_new_solve_settings_only_the_solve(tmp_path, demo_clip, engines):
     settings = Settings(preset="fast", end=7)
     first = run(demo_clip, tmp_path / "t", settings, engines=engines)

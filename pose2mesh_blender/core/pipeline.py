@@ -107,8 +107,11 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
 
     An unfinished take in `take_folder` is continued when it belongs to the same footage and detection settings; changed
     solve settings (smooth, people, camera, height, body) only solve it again. progress(stage, done, total).
-    Raises Pose2MeshError for what a user can cure, and Cancelled; finished frames are in the folder either way. When
-    `cancelled` has a method `take_keep` that answers True, the frames of a cancelled detection are solved.
+    Raises Pose2MeshError for what a user can cure, and Cancelled; finished frames are in the folder either way.
+
+    `cancelled` may have two more methods, to stop and keep what is done: `take_keep()` answers whether that was asked,
+    and forgets the request; `at_once()` answers whether to stop without it. A detection that is stopped so goes on to
+    the solve of its frames, and meshing that is stopped so ends as if the frames that are done were all.
     """
     settings = settings or Settings()
     settings.check()
@@ -133,9 +136,13 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
                 detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
                             engines)
         except Cancelled:
-            if not take.people or not getattr(cancelled, "take_keep", _never)():
+            if not take.people or not _keeps(cancelled):
                 raise
-        solve_take(take, network, settings, progress, cancelled, body=body)
+        try:
+            solve_take(take, network, settings, progress, cancelled, body=body)
+        except Cancelled:
+            if not take.solved.any() or not _keeps(cancelled):
+                raise
     return Take.open(take_folder)
 
 
@@ -331,17 +338,18 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     if len(todo):
         detector = "other" if take.footage.get("kind") == "keypoints" else "movenet"
         solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height)
-        whole = len(take) * len(take.people)
+        whole, at_once = len(take) * len(take.people), getattr(cancelled, "at_once", cancelled)
         for n, person in enumerate(take.people):
             def tick(share: float, before: int = n * len(take)) -> None:
                 progress("solve", before + int(share * len(take)), whole)
-                if cancelled():
+                if at_once():
                     raise Cancelled
 
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
                                            solve_settings, detector=detector, tick=tick)
             take.prepare_mesh(person, motions[person].shape)
         progress("solve", whole, whole)
+        _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
     total, before = int(take.detected.sum()), int(take.solved.sum())
     try:
         for start in range(0, len(todo), MESH_CHUNK):
@@ -385,6 +393,10 @@ def body_of(settings: Settings) -> Body:
     from .smpl_file import read_smpl, smpl_to_body
 
     return smpl_to_body(read_smpl(settings.body))
+
+
+def _keeps(cancelled: Callable[[], bool]) -> bool:
+    return bool(getattr(cancelled, "take_keep", _never)())
 
 
 def _silent(stage: str, done: int, total: int) -> None:

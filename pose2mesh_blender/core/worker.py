@@ -6,7 +6,8 @@ third-party packages in the folders given with --path. Requests and events are o
 
     {"cmd": "animate", "input": PATH, "take": FOLDER, "settings": {...}}   footage or keypoint file -> solved take
     {"cmd": "solve", "take": FOLDER, "settings": {...}}                    solve a take's (edited) keypoints again
-    {"cmd": "cancel", "keep": bool}   stop; with keep, frames already detected are solved first
+    {"cmd": "cancel", "keep": bool}   stop; with keep, frames already detected are solved first, and meshing ends
+                                      as `done` with the frames that are finished
     {"cmd": "quit"}
 
     {"event": "ready"}  {"event": "progress", "stage", "done", "total"}  {"event": "done", "take"}
@@ -221,7 +222,7 @@ def _answer(request: dict, requests: _Requests, engines, send) -> str:
         run(request["input"], folder, settings, progress, _Cancelled(requests), engines)
     elif command == "solve" and folder:
         with Take.open(folder, write=True) as take:
-            solve_take(take, engines.network(settings.device), settings, progress, requests.cancel.is_set)
+            solve_take(take, engines.network(settings.device), settings, progress, _Cancelled(requests))
     else:
         raise Pose2MeshError(f"The worker was asked for something it does not know: {request}.", "Report this.")
     return folder
@@ -235,6 +236,10 @@ class _Cancelled:
 
     def __call__(self) -> bool:
         return self._requests.cancel.is_set()
+
+    def at_once(self) -> bool:
+        """Whether to stop without keeping anything more."""
+        return self._requests.cancel.is_set() and not self._requests.keep
 
     def take_keep(self) -> bool:
         """Whether the cancelling asked to solve what is done; if so, a further cancel is listened to."""
