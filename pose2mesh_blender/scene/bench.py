@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from typing import Any
 
 import bpy
 import numpy as np
@@ -27,7 +28,8 @@ def bench_shape_keys(frames: int = 1000) -> dict[str, float]:
         started = time.perf_counter()
         shape_keys.add_keys(ob, np.arange(1, frames + 1), (body.v_template + step for step in steps), "Bench")
         written = time.perf_counter() - started
-        with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0])
+        with override:
             shown = ob.evaluated_get(bpy.context.evaluated_depsgraph_get())  # frame_set evaluates only what has a graph
             ticks = []
             for frame in range(1, min(frames, 200) + 1):

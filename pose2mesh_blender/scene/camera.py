@@ -45,7 +45,7 @@ def show_footage(camera: bpy.types.Object, path: Path, first_frame: int) -> bool
     picture = path if not path.is_dir() else first_of_sequence(path)
     if picture is None or not picture.is_file():
         return False
-    still = picture == path and path.suffix.lower() in bpy.path.extensions_image
+    still = picture == path and path.suffix.lower() in IMAGE_SUFFIXES
     try:
         source = bpy.data.images.load(str(path), check_existing=True) if still else _clip(picture, first_frame)
     except RuntimeError:

@@ -89,9 +89,10 @@ WRITERS: dict[str, Callable] = {".fbx": export_fbx, ".glb": export_glb, ".usdc":
 def _writing(path: Path, objects: Sequence[bpy.types.Object]) -> Iterator[Path]:
     """Hand out a file name in a hidden folder beside `path`; what was written there moves into place at the end."""
     path = Path(path).absolute()
-    if not objects or not all(takes.is_person(ob) for ob in objects):
+    if not objects or not all(map(takes.is_person, objects)):
         raise ExportError(f"{path}: there is no Pose2Mesh person to export.", "Animate footage first, or select one.")
-    need = sum(len(ob.data.shape_keys.key_blocks) for ob in objects) * _FRAME_BYTES[path.suffix.lower()]
+    keys: list[int] = [len(ob.data.shape_keys.key_blocks) for ob in objects]
+    need = sum(keys) * _FRAME_BYTES[path.suffix.lower()]
     with _refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from mathutils import Euler
@@ -32,7 +33,7 @@ def fresh_file(take: Take, *, texture: Path | None = None, body: Body | None = N
     return collection
 
 
-def look_through(space: bpy.types.SpaceView3D, camera: bpy.types.Object | None = None) -> None:
+def look_through(space: Any, camera: bpy.types.Object | None = None) -> None:
     """Show the textured mesh before the footage; `camera`: for this view only, the scene's camera stays."""
     space.region_3d.view_perspective = "CAMERA"
     if space.shading.type == "SOLID":

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -25,8 +26,8 @@ def new_material(name: str, texture: Path | None) -> bpy.types.Material:
     material = bpy.data.materials.new(name)
     if bpy.app.version < (5, 0):
         material.use_nodes = True
-    material.diffuse_color = SKIN
-    surface = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
+    material.diffuse_color = SKIN  # type: ignore[assignment]
+    surface: Any = next(n for n in material.node_tree.nodes if n.type == "BSDF_PRINCIPLED")
     surface.inputs["Base Color"].default_value = SKIN
     surface.inputs["Roughness"].default_value = 0.7
     if texture:
@@ -40,13 +41,13 @@ def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
         image = bpy.data.images.load(str(texture), check_existing=True)
     except RuntimeError as error:
         raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.") from error
-    if not image.size[0]:
+    if not image.size[0]:  # type: ignore[index]
         bpy.data.images.remove(image)
         raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.")
     if not image.packed_file:
         image.pack()  # the .blend must not depend on where the add-on is installed
     tree = material.node_tree
-    node = next((n for n in tree.nodes if n.type == "TEX_IMAGE"), None)
+    node: Any = next((n for n in tree.nodes if n.type == "TEX_IMAGE"), None)
     if node is None:
         surface = next(n for n in tree.nodes if n.type == "BSDF_PRINCIPLED")
         node = tree.nodes.new("ShaderNodeTexImage")

@@ -13,7 +13,8 @@ def new_mesh(name: str, vertices: np.ndarray, faces: np.ndarray, vt: np.ndarray,
     mesh = bpy.data.meshes.new(name)
     corners = np.ascontiguousarray(faces, np.int32)
     mesh.vertices.add(len(vertices))
-    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(vertices, np.float32).ravel())
+    position: bpy.types.FloatVectorAttribute = mesh.attributes["position"]  # type: ignore[assignment]
+    position.data.foreach_set("vector", np.ascontiguousarray(vertices, np.float32).ravel())
     mesh.loops.add(corners.size)
     mesh.loops.foreach_set("vertex_index", corners.ravel())
     mesh.polygons.add(len(corners))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import bpy
 import numpy as np
@@ -40,7 +41,8 @@ def staged(objects: Sequence[bpy.types.Object], name: str, *, relative: bool, fp
                 name, block.name = block.name, f"~{len(originals)}"
                 twin.name = name
         scene.frame_set(0)
-        with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0]):
+        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0])
+        with override:
             yield scene
     finally:
         bpy.data.batch_remove(_blocks() - before)

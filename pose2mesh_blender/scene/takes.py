@@ -89,7 +89,7 @@ def people_of(collection: bpy.types.Collection) -> list[bpy.types.Object]:
 
 
 def is_person(ob: bpy.types.Object | None) -> bool:
-    return bool(ob) and ob.type == "MESH" and PERSON in ob and ob.data.shape_keys is not None
+    return bool(ob) and ob.type == "MESH" and ob.get(PERSON) is not None and ob.data.shape_keys is not None
 
 
 def take_camera(collection: bpy.types.Collection) -> bpy.types.Object | None:
@@ -98,7 +98,7 @@ def take_camera(collection: bpy.types.Collection) -> bpy.types.Object | None:
 
 def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of takes in `scene`, in the order of the outliner."""
-    return [c for c in scene.collection.children_recursive if TAKE in c]
+    return [c for c in scene.collection.children_recursive if c.get(TAKE)]
 
 
 def present(take: Take, person: int) -> np.ndarray:

@@ -38,13 +38,14 @@ CLASSES = (
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
-    bpy.types.Scene.pose2mesh = bpy.props.PointerProperty(type=properties.Pose2MeshSettings)
+    bpy.types.Scene.pose2mesh = bpy.props.PointerProperty(  # type: ignore
+        type=properties.Pose2MeshSettings)
     menus.add()
 
 
 def unregister() -> None:
     jobs.shut_down()
     menus.remove()
-    del bpy.types.Scene.pose2mesh
+    del bpy.types.Scene.pose2mesh  # type: ignore[attr-defined]
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 
@@ -21,6 +22,7 @@ from ..core.worker import WorkerClient
 from ..scene import takes
 from ..scene.fresh import look_through
 from .preferences import cache_folder, device
+from .properties import Result, settings_of
 
 STAGES = {"open": "Opening", "detect": "Finding people", "solve": "Lifting to 3D", "mesh": "Shaping meshes"}
 SHARE = {"open": (0.0, 0.02), "detect": (0.02, 0.8), "solve": (0.8, 0.85), "mesh": (0.85, 1.0)}  # of the progress bar
@@ -142,7 +144,7 @@ def take_name(source: Path, settings: dict) -> str:
     return f"{source.stem[:40]}-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:10]}"
 
 
-class WorkerOperator:
+class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
     """Base of operators that animate footage: modal in a window, blocking in background mode and from scripts."""
 
     _timer = None
@@ -155,7 +157,7 @@ class WorkerOperator:
             return False
         return True
 
-    def run(self, context: bpy.types.Context, sources: list[Path], settings: dict, modal: bool) -> set[str]:
+    def run(self, context: bpy.types.Context, sources: list[Path], settings: dict, modal: bool) -> Result:
         """Start the job; returns what `invoke` or `execute` has to return."""
         global current, last_message
         self._scene = context.scene.name
@@ -182,7 +184,7 @@ class WorkerOperator:
             raise
         return self._finish(context)
 
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         job = current
         if job is None:  # the add-on was switched off
             self._put_away(context)
@@ -216,7 +218,7 @@ class WorkerOperator:
     def _build(self, folder: Path) -> str:
         """A finished take into the scene; the message says what came."""
         scene = bpy.data.scenes.get(self._scene) or bpy.context.scene
-        settings = scene.pose2mesh
+        settings = settings_of(scene)
         with Take.open(folder) as take:
             texture = Path(bpy.path.abspath(settings.texture)) if settings.texture else None
             collection = takes.build_take(take, scene, match_scene=settings.match_scene, texture=texture)
@@ -227,7 +229,7 @@ class WorkerOperator:
         who = "1 person" if len(people) == 1 else f"{len(people)} people"
         return f"{collection.name}: {who}, {kept} frames"
 
-    def _finish(self, context: bpy.types.Context) -> set[str]:
+    def _finish(self, context: bpy.types.Context) -> Result:
         global current, last_message
         job, current = current, None
         assert job is not None

@@ -8,20 +8,16 @@ import bpy
 from ..scene import takes
 from . import jobs
 from .people import active_take, chosen_people
+from .properties import settings_of
 
 
-class _Tab:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "Pose2Mesh"
-
-
-class POSE2MESH_PT_footage(_Tab, bpy.types.Panel):
+class POSE2MESH_PT_footage(bpy.types.Panel):
+    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
     bl_idname = "POSE2MESH_PT_footage"
     bl_label = "Footage"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.pose2mesh
+        layout, settings = self.layout, settings_of(context.scene)
         layout.prop(settings, "footage", text="")
         job = jobs.current
         if job:
@@ -40,14 +36,15 @@ class POSE2MESH_PT_footage(_Tab, bpy.types.Panel):
                 column.label(text=line, icon="ERROR" if i == 0 else "BLANK1")
 
 
-class POSE2MESH_PT_options(_Tab, bpy.types.Panel):
+class POSE2MESH_PT_options(bpy.types.Panel):
+    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
     bl_idname = "POSE2MESH_PT_options"
     bl_parent_id = "POSE2MESH_PT_footage"
     bl_label = "Options"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.pose2mesh
+        layout, settings = self.layout, settings_of(context.scene)
         layout.use_property_split = True
         layout.use_property_decorate = False
         layout.prop(settings, "preset")
@@ -62,12 +59,13 @@ class POSE2MESH_PT_options(_Tab, bpy.types.Panel):
         layout.prop(settings, "match_scene")
 
 
-class POSE2MESH_PT_mesh(_Tab, bpy.types.Panel):
+class POSE2MESH_PT_mesh(bpy.types.Panel):
+    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
     bl_idname = "POSE2MESH_PT_mesh"
     bl_label = "Mesh & Texture"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, settings = self.layout, context.scene.pose2mesh
+        layout, settings = self.layout, settings_of(context.scene)
         take, people = active_take(context), chosen_people(context)
         if not take or not people:
             layout.label(text="Nothing animated yet")
@@ -88,7 +86,8 @@ class POSE2MESH_PT_mesh(_Tab, bpy.types.Panel):
         row.operator("pose2mesh.convert_keys", text="Relative", depress=relative).relative = True
 
 
-class POSE2MESH_PT_export(_Tab, bpy.types.Panel):
+class POSE2MESH_PT_export(bpy.types.Panel):
+    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
     bl_idname = "POSE2MESH_PT_export"
     bl_label = "Export"
 

@@ -7,6 +7,7 @@ import bpy
 from bpy.props import EnumProperty
 
 from ..scene import takes
+from .properties import settings_of
 
 
 def active_take(context: bpy.types.Context) -> bpy.types.Collection | None:
@@ -26,7 +27,7 @@ def chosen_people(context: bpy.types.Context) -> list[bpy.types.Object]:
     return takes.people_of(take) if take else []
 
 
-def poll_people(cls: type, context: bpy.types.Context) -> bool:
+def poll_people(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     if not chosen_people(context):
         cls.poll_message_set("Animate footage first, or select a Pose2Mesh mesh")
         return False
@@ -36,7 +37,7 @@ def poll_people(cls: type, context: bpy.types.Context) -> bool:
 def suggest_name(context: bpy.types.Context, suffix: str) -> str:
     """Beside the .blend, or beside the footage, named as the take."""
     take = active_take(context)
-    base = Path(bpy.path.abspath("//")) if bpy.data.filepath else Path(context.scene.pose2mesh.footage).parent
+    base = Path(bpy.path.abspath("//")) if bpy.data.filepath else Path(settings_of(context.scene).footage).parent
     return str(base / f"{take.name if take else 'people'}{suffix}")
 
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
 from bpy.props import EnumProperty, StringProperty
@@ -33,13 +34,13 @@ class Pose2MeshPreferences(bpy.types.AddonPreferences):
 
 
 def device(context: bpy.types.Context) -> str:
-    addon = context.preferences.addons.get(PACKAGE)
+    addon: Any = context.preferences.addons.get(PACKAGE)
     return addon.preferences.device if addon and addon.preferences else "auto"
 
 
 def cache_folder(context: bpy.types.Context) -> Path:
     """Where takes are kept: the preference, the extension's own folder, or Blender's for user data."""
-    addon = context.preferences.addons.get(PACKAGE)
+    addon: Any = context.preferences.addons.get(PACKAGE)
     if addon and addon.preferences and addon.preferences.cache:
         return Path(bpy.path.abspath(addon.preferences.cache))
     try:

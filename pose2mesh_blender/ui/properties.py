@@ -1,8 +1,13 @@
 """Settings: what a user chooses before pressing Animate."""
 from __future__ import annotations
 
+from typing import Literal
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+
+# What operators answer.
+Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
 
 
 class AnimateOptions:
@@ -41,6 +46,10 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
         name="Match Scene to Footage",
         description="Give the scene the footage's frame rate, size, frame range and camera when it is animated",
         default=False)
+
+
+def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
+    return scene.pose2mesh  # type: ignore[attr-defined]
 
 
 def chosen(operator: bpy.types.Operator, settings: Pose2MeshSettings) -> dict:

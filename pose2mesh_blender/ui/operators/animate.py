@@ -7,7 +7,7 @@ import bpy
 from bpy.props import StringProperty
 
 from ..jobs import WorkerOperator
-from ..properties import AnimateOptions, chosen
+from ..properties import AnimateOptions, Result, chosen, settings_of
 
 
 class POSE2MESH_OT_animate(AnimateOptions, WorkerOperator, bpy.types.Operator):
@@ -20,14 +20,14 @@ class POSE2MESH_OT_animate(AnimateOptions, WorkerOperator, bpy.types.Operator):
     filepath: StringProperty(name="Footage", description="Empty takes the scene's footage", subtype="FILE_PATH",
                              options={"SKIP_SAVE"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         return self._start(context, modal=not bpy.app.background)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         return self._start(context, modal=False)
 
-    def _start(self, context: bpy.types.Context, modal: bool) -> set[str]:
-        settings = context.scene.pose2mesh
+    def _start(self, context: bpy.types.Context, modal: bool) -> Result:
+        settings = settings_of(context.scene)
         footage = self.filepath or settings.footage
         if not footage:
             self.report({"ERROR"}, "Choose footage first: a video, an image, or a folder of images")

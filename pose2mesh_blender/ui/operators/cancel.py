@@ -4,6 +4,7 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs
+from ..properties import Result
 
 
 class POSE2MESH_OT_cancel(bpy.types.Operator):
@@ -20,6 +21,6 @@ class POSE2MESH_OT_cancel(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         jobs.current.stop()
         return {"FINISHED"}

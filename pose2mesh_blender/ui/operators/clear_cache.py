@@ -7,6 +7,7 @@ import bpy
 
 from .. import jobs
 from ..preferences import cache_folder
+from ..properties import Result
 
 
 class POSE2MESH_OT_clear_cache(bpy.types.Operator):
@@ -23,10 +24,10 @@ class POSE2MESH_OT_clear_cache(bpy.types.Operator):
             return False
         return True
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         jobs.shut_down()
         removed, size = 0, 0
         for folder in cache_folder(context).glob("*"):

@@ -5,6 +5,7 @@ import bpy
 
 from ...scene import shape_keys
 from ..people import chosen_people, poll_people
+from ..properties import Result
 
 
 class POSE2MESH_OT_convert_keys(bpy.types.Operator):
@@ -20,7 +21,7 @@ class POSE2MESH_OT_convert_keys(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         return poll_people(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         people = chosen_people(context)
         try:
             for ob in people:

@@ -10,9 +10,10 @@ from bpy_extras.io_utils import ExportHelper
 from ...core.errors import ExportError
 from ...scene.export import export
 from ..people import ExportOptions, chosen_people, poll_people, suggest_name
+from ..properties import Result
 
 
-class POSE2MESH_OT_export_model(ExportOptions, bpy.types.Operator, ExportHelper):
+class POSE2MESH_OT_export_model(ExportOptions, bpy.types.Operator, ExportHelper):  # type: ignore[misc]
     """Write people to a glTF, USD or Alembic file"""
 
     bl_idname = "pose2mesh.export_model"
@@ -28,11 +29,11 @@ class POSE2MESH_OT_export_model(ExportOptions, bpy.types.Operator, ExportHelper)
     def poll(cls, context: bpy.types.Context) -> bool:
         return poll_people(cls, context)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self.filepath = self.filepath or suggest_name(context, self.filename_ext)
-        return ExportHelper.invoke(self, context, event)
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
+        self.filepath = self.filepath or suggest_name(context, self.filename_ext)  # type: ignore
+        return ExportHelper.invoke(self, context, event)  # type: ignore
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         people = chosen_people(context)
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in (".glb", ".usdc", ".abc"):

@@ -9,7 +9,7 @@ from bpy.props import StringProperty
 from ...core.batch import footage_in
 from ...core.errors import Pose2MeshError
 from ..jobs import WorkerOperator
-from ..properties import AnimateOptions, chosen
+from ..properties import AnimateOptions, Result, chosen, settings_of
 
 
 class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Operator):
@@ -25,17 +25,17 @@ class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Opera
 
     _chosen_in_window = False
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         if self.directory or bpy.app.background:
             return self._start(context, modal=not bpy.app.background)
         self._chosen_in_window = True
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         return self._start(context, modal=self._chosen_in_window)
 
-    def _start(self, context: bpy.types.Context, modal: bool) -> set[str]:
+    def _start(self, context: bpy.types.Context, modal: bool) -> Result:
         if not self.directory:
             self.report({"ERROR"}, "Choose a folder of footage")
             return {"CANCELLED"}
@@ -44,4 +44,4 @@ class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Opera
         except Pose2MeshError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        return self.run(context, sources, chosen(self, context.scene.pose2mesh), modal)
+        return self.run(context, sources, chosen(self, settings_of(context.scene)), modal)

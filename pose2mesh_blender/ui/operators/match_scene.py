@@ -5,6 +5,7 @@ import bpy
 
 from ...scene import takes
 from ..people import active_take
+from ..properties import Result
 
 
 class POSE2MESH_OT_match_scene(bpy.types.Operator):
@@ -22,7 +23,7 @@ class POSE2MESH_OT_match_scene(bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         take = active_take(context)
         takes.match_scene_to_take(context.scene, take)
         self.report({"INFO"}, f"The scene now has {take[takes.FPS]:.4g} frames per second, frames "

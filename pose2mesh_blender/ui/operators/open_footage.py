@@ -7,8 +7,10 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
+from ..properties import Result, settings_of
 
-class POSE2MESH_OT_open_footage(bpy.types.Operator, ImportHelper):
+
+class POSE2MESH_OT_open_footage(bpy.types.Operator, ImportHelper):  # type: ignore[misc]
     """Choose footage of people; then press Animate in the Pose2Mesh tab of the sidebar"""
 
     bl_idname = "pose2mesh.open_footage"
@@ -20,18 +22,18 @@ class POSE2MESH_OT_open_footage(bpy.types.Operator, ImportHelper):
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
         if self.filepath:  # dropped
             return self.execute(context)
-        return ImportHelper.invoke(self, context, event)
+        return ImportHelper.invoke(self, context, event)  # type: ignore
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         path = Path(bpy.path.abspath(self.filepath))
         if not self.filepath or not path.exists():
             self.report({"ERROR"}, f"{path} does not exist. Choose footage that does")
             return {"CANCELLED"}
-        context.scene.pose2mesh.footage = str(path)
+        settings_of(context.scene).footage = str(path)
         if context.area and context.area.type == "VIEW_3D":
-            context.space_data.show_region_ui = True
+            context.space_data.show_region_ui = True  # type: ignore[attr-defined]
         self.report({"INFO"}, f"{path.name} is ready. Press Animate in the Pose2Mesh tab of the sidebar")
         return {"FINISHED"}

@@ -10,9 +10,10 @@ from bpy_extras.io_utils import ImportHelper
 from ...core.errors import ExportError
 from ...scene import material
 from ..people import chosen_people, poll_people
+from ..properties import Result
 
 
-class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):
+class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignore[misc]
     """Show an image in SMPL's UV layout on the selected people, or on all of the take"""
 
     bl_idname = "pose2mesh.set_texture"
@@ -27,7 +28,7 @@ class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):
     def poll(cls, context: bpy.types.Context) -> bool:
         return poll_people(cls, context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def execute(self, context: bpy.types.Context) -> Result:
         people = chosen_people(context)
         path = Path(bpy.path.abspath(self.filepath))
         try:
