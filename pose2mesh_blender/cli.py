@@ -273,8 +273,8 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
         **numbers["network"]) if reference else "reference-size network: not measured (needs torch)")
     numbers["clip"] = core_bench.bench_clip(clip, people=options.people)
     terminal.say("{name}: detection alone {detection_ms_per_frame:.1f} ms a frame, footage to meshes "
-                 "{end_to_end_ms_per_frame:.1f} ms a frame: {ratio:.2f} times".format(
-                     name=clip.name, **numbers["clip"]))
+                 "{end_to_end_ms_per_frame:.1f} ms a frame: {ratio:.2f} times (processor work {processor_ratio:.2f} "
+                 "times)".format(name=clip.name, **numbers["clip"]))
     if importlib.util.find_spec("bpy") is not None:
         from .scene.bench import bench_shape_keys
 

@@ -22,7 +22,7 @@ from .take import Take
 
 MAX_SIDE = 960  # pixels of the longer side of one half; larger footage is scaled down
 OPACITY = 0.85
-TURN = 70.0  # degrees around the vertical
+TURNS = (60.0, 70.0, 80.0, -60.0, -70.0, -80.0)  # degrees around the vertical that the side view may take
 BACKGROUND, GRID = (46, 49, 56), (86, 91, 102)
 _CONTACTS = 500  # rows looked at to place the side view
 
@@ -82,20 +82,23 @@ class OverlayView:
         if not len(points):
             raise ExportError(f"{self.take.folder} has no solved frame to draw.", "Solve it first.")
         at = points @ world[:3, :3].T + world[:3, 3]
-        low, high = np.percentile(at, 1, axis=0) - 0.25, np.percentile(at, 99, axis=0) + 0.25
-        low[2] = min(low[2], 0.0)
+        low, high = np.percentile(at, 1, axis=0) - 0.15, np.percentile(at, 99, axis=0) + 0.15
+        at = np.clip(at, low, high)
+        at = np.concatenate([at - [0, 0, 0.1], at + [0, 0, 0.15]])  # joints end below the crown and above the sole
         middle = (low + high) / 2
         forward = world[:3, :3] @ (0, 0, 1)  # where the footage's camera looks
-        heading = np.arctan2(forward[1], forward[0]) + np.radians(TURN)
-        tilt = np.radians(8)
-        look = np.array([np.cos(heading) * np.cos(tilt), np.sin(heading) * np.cos(tilt), -np.sin(tilt)])
-        right = np.array([np.sin(heading), -np.cos(heading), 0.0])
-        axes = np.stack([right, np.cross(look, right), look])  # rows: x right, y down, z forward
-        corners = np.array([[x, y, z] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])])
-        span = np.abs((corners - middle) @ axes.T)
         focal = 1.4 * max(self.width, self.height)
-        distance = max((span[:, 0] * focal / (0.46 * self.width) + span[:, 2]).max(),
-                       (span[:, 1] * focal / (0.46 * self.height) + span[:, 2]).max())
+        candidates = []
+        for turn in TURNS:
+            heading = np.arctan2(forward[1], forward[0]) + np.radians(turn)
+            tilt = np.radians(8)
+            look = np.array([np.cos(heading) * np.cos(tilt), np.sin(heading) * np.cos(tilt), -np.sin(tilt)])
+            right = np.array([np.sin(heading), -np.cos(heading), 0.0])
+            axes = np.stack([right, np.cross(look, right), look])  # rows: x right, y down, z forward
+            seen = (at - middle) @ axes.T
+            room = np.abs(seen[:, :2]) * focal / (0.46 * np.array([self.width, self.height])) - seen[:, 2:]
+            candidates.append((float(room.max()), turn, axes))
+        distance, _, axes = min(candidates, key=lambda c: c[:2])  # the side from which everybody is largest
         offset = -axes @ middle + (0, 0, distance)
         intrinsics = np.array([[focal, 0, self.width / 2], [0, focal, self.height / 2], [0, 0, 1]])
         starts, ends = _grid(middle, reach=max(2.0, float(np.ceil(np.abs(high - low)[:2].max()))))
