@@ -19,6 +19,8 @@ ROWS = (0, 7, 11)
 TIMES = [row / FPS for row in ROWS]
 MILLIMETRE = 1e-3
 
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
+
 
 @pytest.fixture(scope="module")
 def three(root) -> tuple[str, Path]:

@@ -20,6 +20,8 @@ from pose2mesh_blender.scene.fresh import fresh_file
 
 MILLIMETRE = 1e-3
 
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
+
 
 @pytest.fixture
 def take(tmp_path):

@@ -17,6 +17,8 @@ from pose2mesh_blender.scene import takes
 from pose2mesh_blender.ui import CLASSES, jobs, panels
 from pose2mesh_blender.ui.properties import AnimateOptions
 
+pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
+
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
@@ -77,6 +79,15 @@ def test_animate_blocks_in_background(demo_clip):
     assert bpy.context.view_layer.objects.active == ob
     assert ob.select_get()
     assert jobs.current is None
+
+
+def test_animate_is_one_undo_step(demo_clip):
+    bpy.ops.ed.undo_push(message="before")
+    before = names()
+    bpy.ops.pose2mesh.animate("EXEC_DEFAULT", True, filepath=str(demo_clip), preset="fast", people=1, end=2)
+    assert takes.takes_in(bpy.context.scene)
+    bpy.ops.ed.undo()
+    assert names() == before
 
 
 def test_animate_takes_the_scenes_settings_unless_told(demo_clip):
@@ -220,6 +231,17 @@ def test_opening_another_file_ends_the_job(demo_clip):
     operator.cancel(window.context)
     assert (window.status, window.timers, jobs.current) == (None, 0, None)
     assert not takes.takes_in(bpy.context.scene)
+
+
+def test_switching_the_add_on_off_ends_the_job(demo_clip):
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    process = jobs.client()._process
+    pose2mesh_blender.unregister()
+    assert process.poll() is not None
+    assert (window.status, window.timers) == (None, 0)
+    assert operator.modal(window.context, window.event("TIMER")) == {"CANCELLED"}
+    pose2mesh_blender.register()
 
 
 def test_killed_worker_is_a_message_and_the_next_run_goes_on(demo_clip):

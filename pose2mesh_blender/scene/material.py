@@ -7,18 +7,15 @@ from typing import Any
 import bpy
 
 from ..core.assets import asset_path, load_index
-from ..core.errors import AssetError, ExportError
+from ..core.errors import ExportError
 
 SKIN = (0.62, 0.45, 0.36, 1.0)
 
 
 def default_texture() -> Path | None:
-    """The bundled texture, or None when this copy has none."""
-    try:
-        name = next((a["file"] for a in load_index()["assets"] if Path(a["file"]).name.startswith("texture")), None)
-        return asset_path(name) if name else None
-    except AssetError:
-        return None
+    """The bundled texture, None when the index lists none. Raises AssetError when it is not the one we shipped."""
+    name = next((a["file"] for a in load_index()["assets"] if Path(a["file"]).name.startswith("texture")), None)
+    return asset_path(name) if name else None
 
 
 def new_material(name: str, texture: Path | None) -> bpy.types.Material:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
@@ -30,6 +30,7 @@ SHARE = {"open": (0.0, 0.02), "detect": (0.02, 0.8), "solve": (0.8, 0.85), "mesh
 current: Job | None = None
 last_message: tuple[str, str] = ("", "")  # (level, text) of the job before, for the panel
 _client: WorkerClient | None = None
+_in_window: Callable[[], None] | None = None  # takes timer and status text away
 
 
 def client() -> WorkerClient:
@@ -42,8 +43,9 @@ def client() -> WorkerClient:
 
 
 def shut_down() -> None:
-    """End the worker and forget the job."""
+    """End the worker and forget the job; the timer and the status bar of a running one go too."""
     global _client, current, last_message
+    _put_away()
     if _client:
         _client.terminate()
         atexit.unregister(_client.terminate)
@@ -129,6 +131,8 @@ class Job:
             self.retried = True  # the cache is ours: what cannot be continued is begun anew beside it
             self._send(self.folder.with_name(f"{self.folder.name}-{uuid.uuid4().hex[:6]}"))
             return
+        if "details" in event:
+            print(event["details"])  # a bug: the console shows where
         self.failed.append(event["message"])
         self._next()
 
@@ -147,7 +151,6 @@ def take_name(source: Path, settings: dict) -> str:
 class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
     """Base of operators that animate footage: modal in a window, blocking in background mode and from scripts."""
 
-    _timer = None
     _scene = ""
 
     @classmethod
@@ -171,9 +174,8 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
             return {"CANCELLED"}
         current = job
         if modal:
-            manager = context.window_manager
-            self._timer = manager.event_timer_add(0.1, window=context.window)
-            manager.modal_handler_add(self)
+            _occupy(context)
+            context.window_manager.modal_handler_add(self)
             return {"RUNNING_MODAL"}
         try:
             while not job.over:
@@ -187,7 +189,6 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         job = current
         if job is None:  # the add-on was switched off
-            self._put_away(context)
             return {"CANCELLED"}
         if event.type == "ESC" and event.value == "PRESS":
             job.stop()
@@ -199,7 +200,6 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         try:
             job.step()
         except Exception:
-            self._put_away(context)
             shut_down()
             self.report({"ERROR"}, "Unexpected failure; the console has the details. Finished frames are kept.")
             raise
@@ -207,12 +207,11 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
             return self._finish(context)
         hint = "Esc: Stop at once" if job.stopping else "Esc: Stop and keep finished frames"
         context.workspace.status_text_set(f"Pose2Mesh: {job.text} | {hint}")
-        _redraw_sidebars(context)
+        _redraw_sidebars(context.window_manager)
         return {"RUNNING_MODAL"} if event.type == "ESC" else {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator, for example because another file is opened."""
-        self._put_away(context)
         shut_down()
 
     def _build(self, folder: Path) -> str:
@@ -233,7 +232,7 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         global current, last_message
         job, current = current, None
         assert job is not None
-        self._put_away(context)
+        _put_away()
         for message in job.failed:
             self.report({"ERROR" if not job.made else "WARNING"}, message)
         if job.made:
@@ -248,13 +247,26 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         last_message = ("ERROR", job.failed[-1]) if job.failed else ("INFO", job.made[-1] if job.made else "")
         return {"FINISHED"} if job.made else {"CANCELLED"}
 
-    def _put_away(self, context: bpy.types.Context) -> None:
-        if self._timer:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
-            if context.workspace:
-                context.workspace.status_text_set(None)
-            _redraw_sidebars(context)
+
+def _occupy(context: bpy.types.Context) -> None:
+    """Start the timer that drives a modal job."""
+    global _in_window
+    manager, workspace = context.window_manager, context.workspace
+    timer = manager.event_timer_add(0.1, window=context.window)
+
+    def put_away() -> None:
+        manager.event_timer_remove(timer)
+        workspace.status_text_set(None)
+        _redraw_sidebars(manager)
+
+    _in_window = put_away
+
+
+def _put_away() -> None:
+    global _in_window
+    put_away, _in_window = _in_window, None
+    if put_away:
+        put_away()
 
 
 def _show(context: bpy.types.Context, collection: bpy.types.Collection, people: list[bpy.types.Object]) -> None:
@@ -270,11 +282,16 @@ def _show(context: bpy.types.Context, collection: bpy.types.Collection, people: 
     for area in context.screen.areas if context.screen else ():
         if area.type == "VIEW_3D":
             look_through(area.spaces.active, camera if context.scene.camera != camera else None)
+            region = next((r for r in area.regions if r.type == "WINDOW"), None)
+            if region and not bpy.app.background:
+                override: Any = context.temp_override(area=area, region=region)
+                with override:
+                    bpy.ops.view3d.view_center_camera()  # fill the view with the picture
 
 
-def _redraw_sidebars(context: bpy.types.Context) -> None:
+def _redraw_sidebars(manager: bpy.types.WindowManager) -> None:
     """Only what shows the progress: redrawing every area makes each tick slow."""
-    for window in context.window_manager.windows:
+    for window in manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
                 for region in area.regions:
