@@ -8,7 +8,7 @@ run inside `--work`; an existing one is named by `--convert-python`). This proce
 What is done to each network, and why:
 - The TensorFlow.js graphs carry fused operators that the importer does not know: `unfuse` splits them.
 - BlazePose is cut down to the outputs that are used (its segmentation decoder costs time and is not).
-- Tensors get short names in graph order, so that the file depends on the network and not on paths of the machine.
+- Operators get an order and tensors get names that the network alone decides, so that each run gives the same bytes.
 - Weights are stored as float16 + Cast, which onnxruntime folds back to float32 when it loads the file: half the size,
   the same arithmetic. The source packages store float16 themselves, so nearly all values survive exactly.
 Each result is compared with the unreduced float32 conversion on random and on smooth images (see `TOLERANCE`).
@@ -152,6 +152,28 @@ def convert(detector: Detector, sources: Path, python: str, target: Path) -> Non
                     "--output", str(target)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def in_order(nodes: list, outputs: list[str]) -> list:
+    """The nodes that `outputs` need, each after those that it needs: an order that the graph alone decides.
+
+    The converter's own order changes from run to run.
+    """
+    producer = {name: node for node in nodes for name in node.output}
+    ordered: list = []
+    done: set[int] = set()
+    stack = [(producer[name], False) for name in reversed(outputs)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in done:
+            continue
+        if ready:
+            done.add(id(node))
+            ordered.append(node)
+            continue
+        stack.append((node, True))
+        stack += [(producer[name], False) for name in reversed(node.input) if name in producer]
+    return ordered
+
+
 def reduce(source: Path, target: Path, outputs: dict[str, str]) -> None:
     """Cuts the graph to `outputs`, shortens names, drops what describes the machine, stores weights as float16."""
     import onnx
@@ -164,30 +186,29 @@ def reduce(source: Path, target: Path, outputs: dict[str, str]) -> None:
     graph = model.graph
     names = {network_input: "image", **outputs}
     count = 0
-    for node in graph.node:
+    nodes = in_order(list(graph.node), list(outputs))
+    for node in nodes:
         for name in [*node.input, *node.output]:
             if name and name not in names:
                 names[name] = f"t{count}"
                 count += 1
-    for index, node in enumerate(graph.node):
+    for index, node in enumerate(nodes):
         node.input[:] = [names.get(name, "") for name in node.input]
         node.output[:] = [names.get(name, "") for name in node.output]
         node.name, node.doc_string = f"n{index}", ""
     for value in [*graph.input, *graph.output]:
         value.name = names[value.name]
-    casts, tensors = [], []
-    for tensor in graph.initializer:
-        if tensor.name not in names:
-            continue
+    casts: list = []
+    tensors: list = []
+    for tensor in sorted((t for t in graph.initializer if t.name in names), key=lambda t: int(names[t.name][1:])):
         array, name = numpy_helper.to_array(tensor), names[tensor.name]
         if array.dtype == np.float32 and array.size >= 64 and np.abs(array).max() < 65504:
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}h"))
             casts.append(helper.make_node("Cast", [f"{name}h"], [name], name=f"c{len(casts)}", to=TensorProto.FLOAT))
         else:
             tensors.append(numpy_helper.from_array(array, name))
-    nodes = [*casts, *graph.node]
     reduced = helper.make_model(
-        helper.make_graph(nodes, target.stem, list(graph.input), list(graph.output), tensors),
+        helper.make_graph([*casts, *nodes], target.stem, list(graph.input), list(graph.output), tensors),
         opset_imports=list(model.opset_import), ir_version=8, producer_name="pose2mesh_blender")
     onnx.checker.check_model(reduced)
     onnx.save(reduced, target)
