@@ -58,7 +58,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave at once: with Blender, torch and onnxruntime in one process their threads may wait for each other at exit."""
+    """Leave at once: the threads of Blender, torch and onnxruntime in one process may wait for each other at exit."""
     if "bpy" in sys.modules and STATUS in config.stash:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -12,6 +12,7 @@ checkout=$(dirname "$(dirname "$here")")
 ROOT=${ROOT:-/tmp/pose2mesh-gui}
 width=1600 height=900
 out=${1:-$checkout/out/blender.png}
+[ "${1:-}" = --remove ] || mkdir -p "$(dirname "$out")"
 
 unmount() {
     for folder in proc dev sys; do
@@ -81,6 +82,16 @@ wait_for() { # wait_for PATTERN SECONDS: until watch.py has printed it
     import -window root "${out%.png}-failed.png" || true
     return 1
 }
+ticks() { awk '{print $14 + $15}' /proc/$blender/stat; }
+settle() { # until Blender rests: shaders compiled, frames drawn; software OpenGL takes its time
+    local before
+    sleep 4
+    for _ in $(seq 60); do
+        before=$(ticks)
+        sleep 4
+        [ $(($(ticks) - before)) -gt 40 ] || return 0
+    done
+}
 click() { # click X Y [count]: where a user would point, in pixels from the top left of the window
     xdotool mousemove "$1" "$2"
     sleep 2
@@ -92,4 +103,45 @@ click() { # click X Y [count]: where a user would point, in pixels from the top 
 
 wait_for "^tab " 120
 read -r _ left top <<<"$(grep '^tab ' "$log" | tail -1)" # top left corner of the open sidebar
-sleep 5
+settle
+
+# The default cube stands where the person will: away with it, as every user does.
+xdotool mousemove $((left - 420)) $((top + 320))
+sleep 2
+xdotool key Delete
+sleep 3
+
+click $((left + 120)) $((top + 46)) 2 # the footage field: a double click opens it for typing
+xdotool key ctrl+a
+xdotool type --delay 60 /home/artist/demo.mp4
+sleep 1
+xdotool key Return
+sleep 2
+click $((left + 144)) $((top + 79)) # Animate
+started=$SECONDS
+sleep 12
+import -window root "${out%.png}-running.png"
+wait_for "^people " 900
+echo "Animated within $((SECONDS - started)) s of the click: $(grep '^people ' "$log")"
+settle
+
+# Match the scene to the footage, look through the camera that the add-on made, with the texture, at frame 60. The
+# first and the second only where the add-on has not done it by itself.
+grep -q "^people .* fps 60 " "$log" || click $((left + 143)) $((top + 253))
+grep -q "^people .* view CAMERA" "$log" || click $((left - 24)) $((top + 177))
+xdotool mousemove $((left - 420)) $((top + 320))
+sleep 2
+xdotool key Home # the camera's picture fills the view
+settle
+xdotool key alt+a # nothing selected, so no outlines
+settle
+click 1254 40 # material preview, in the header
+settle
+click 1001 830 2 # the current frame
+xdotool key ctrl+a
+xdotool type --delay 60 60
+xdotool key Return
+settle
+import -window root "$out"
+kill -0 $blender # it must still live
+echo "Screenshot: $out"
