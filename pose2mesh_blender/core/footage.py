@@ -12,8 +12,10 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -121,7 +123,7 @@ class _opened:
         self.path = path
         self.file = _Reader(path)
         try:
-            self.container = av.open(self.file, options={"protocol_whitelist": "file"}, buffer_size=1 << 18)
+            self.container = av.open(self.file, "r", options={"protocol_whitelist": "file"}, buffer_size=1 << 18)
             targa = path.suffix.lower() == ".tga" and self.container.format.name == "image2"
             if self.container.format.name in _REFUSED_FORMATS and not targa:
                 self.container.close()
@@ -177,7 +179,7 @@ def _upright(frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.nd
         rgba = frame.to_ndarray(format="rgba", width=width, height=height)
         image = (rgba[..., :3] * (rgba[..., 3:].astype(np.float32) / 255)).astype(np.uint8)
     else:
-        image = frame.to_ndarray(format="rgb24", width=width, height=height)
+        image = np.asarray(frame.to_ndarray(format="rgb24", width=width, height=height), np.uint8)
     turns = round(frame.rotation / 90) % 4
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
@@ -193,14 +195,18 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+class _Index(NamedTuple):
+    """Number of frames, and their time stamps in order (none where the file has no usable ones)."""
+    frames: int
+    stamps: list[int]
+
+
 class _Video(Footage):
     kind = "video"
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._pts: list[int] | None = None
         self._keys: list[int] = []  # time stamps of the frames that decoding can start at
-        self._count: int | None = None
         with _opened(path) as container:
             stream = _video_stream(container, path)
             first = next(_decoded(container, stream), None)
@@ -209,28 +215,25 @@ class _Video(Footage):
             self._stored = (first.width, first.height)
             turned = round(first.rotation / 90) % 2
             self.width, self.height = self._stored[::-1] if turned else self._stored
-            aspect = stream.sample_aspect_ratio
-            self.pixel_aspect = float(aspect) if aspect else 1.0
-            rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-            self._time_base = float(first.time_base or stream.time_base)
+            self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
+            self.fps = float(stream.average_rate or stream.guessed_rate or stream.base_rate or 0)
+            self._time_base = float(first.time_base or stream.time_base or 1)
             self._first_pts = first.pts
             self._declared = stream.frames
-            self.fps = float(rate) if rate else 0.0
         if not 0.0 < self.fps < 1000.0:
-            self._index()
-            span = (self._pts[-1] - self._pts[0]) * self._time_base if self._pts else 0.0
-            self.fps = (self._count - 1) / span if span > 0 else SEQUENCE_FPS
+            stamps = self._index.stamps
+            span = (stamps[-1] - stamps[0]) * self._time_base if stamps else 0.0
+            self.fps = (self._index.frames - 1) / span if span > 0 else SEQUENCE_FPS
 
     @property
     def frame_count(self) -> int:
-        if self._count is None:
-            self._index()
-        return self._count
+        return self._index.frames
 
     def identity(self) -> dict:
         return {"kind": self.kind, "bytes": self.path.stat().st_size, "sha256": _digest(self.path)}
 
-    def _index(self) -> None:
+    @cached_property
+    def _index(self) -> _Index:
         """Lists the time stamps without decoding; decodes the whole file only where the packets cannot be trusted."""
         stamps: list[int | None] = []
         sound = True
@@ -245,27 +248,27 @@ class _Video(Footage):
                         sound &= not packet.is_corrupt
             except av.FFmpegError:
                 sound = False
-        sound &= None not in stamps and len(set(stamps)) == len(stamps) > 0
-        sound &= self._declared in (0, len(stamps))
+        known = sorted(stamp for stamp in stamps if stamp is not None)
+        sound &= len(set(known)) == len(stamps) > 0 and self._declared in (0, len(stamps))
         if sound:
-            stamps.sort()
             # a stream cut inside a group of pictures starts with packets that show nothing
-            stamps = stamps[bisect_left(stamps, self._first_pts) if self._first_pts is not None else 0:]
-        else:
-            with _opened(self.path) as container:
-                stamps = [frame.pts for frame in _decoded(container, _video_stream(container, self.path))]
-        self._count = len(stamps)
-        ordered = None not in stamps and all(a < b for a, b in pairwise(stamps))
-        self._pts = stamps if ordered else None
+            known = known[bisect_left(known, self._first_pts) if self._first_pts is not None else 0:]
+            return _Index(len(known), known)
+        with _opened(self.path) as container:
+            stamps = [frame.pts for frame in _decoded(container, _video_stream(container, self.path))]
+        known = [stamp for stamp in stamps if stamp is not None]
+        ordered = len(known) == len(stamps) and all(a < b for a, b in pairwise(known))
+        return _Index(len(stamps), known if ordered else [])
 
     def _decoded_from(self, start: int, container: av.container.InputContainer,
                       stream: av.video.stream.VideoStream) -> Iterator[av.VideoFrame]:
         """Frames from one at or before `start` on; some formats seek too late: then an earlier key is tried."""
-        if not start or not self._pts:
+        stamps = self._index.stamps
+        if not start or not stamps:
             return _decoded(container, stream)
-        wanted = self._pts[start]
+        wanted = stamps[start]
         keys = [key for key in self._keys if key <= wanted][-3:]
-        for stamp in [wanted, *reversed(keys), self._pts[0]]:
+        for stamp in [wanted, *reversed(keys), stamps[0]]:
             container.seek(stamp, stream=stream, backward=True)
             frames = _decoded(container, stream)
             first = next(frames, None)
@@ -277,18 +280,18 @@ class _Video(Footage):
     def _frames(self, start: int, last: int, step: int) -> Iterator[Frame]:
         with _opened(self.path) as container:
             stream = _video_stream(container, self.path)
-            index = -1
+            index, stamps = -1, self._index.stamps
             for frame in self._decoded_from(start, container, stream):
-                if self._pts and frame.pts is not None:
-                    index = bisect_left(self._pts, frame.pts)
+                if stamps and frame.pts is not None:
+                    index = bisect_left(stamps, frame.pts)
                 else:
                     index += 1
                 if index > last:
                     return
                 if index < start or (index - start) % step:
                     continue
-                if self._pts:
-                    seconds = (self._pts[min(index, self._count - 1)] - self._pts[0]) * self._time_base
+                if stamps:
+                    seconds = (stamps[index] - stamps[0]) * self._time_base
                 else:
                     seconds = index / self.fps
                 yield Frame(index, seconds, _upright(frame, self._stored))

@@ -60,7 +60,7 @@ def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     x0 = np.clip(x0, -2, width).astype(np.int32)
     y0 = np.clip(y0, -2, height).astype(np.int32)
     pixels = np.ascontiguousarray(image).reshape(-1, 3)
-    lines = []
+    top_and_bottom = []
     for dy in (0, 1):
         row, in_y = np.clip(y0 + dy, 0, height - 1) * width, (y0 + dy >= 0) & (y0 + dy < height)
         values = []
@@ -70,8 +70,8 @@ def _sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
             if not (in_x.all() and in_y.all()):
                 value *= (in_x & in_y)[..., None]
             values.append(value.reshape(len(value), -1))
-        lines.append(_blend(*values, weight_x))
-    return _blend(*lines, weight_y).astype(np.uint8).reshape(len(y), -1, 3)
+        top_and_bottom.append(_blend(values[0], values[1], weight_x))
+    return _blend(top_and_bottom[0], top_and_bottom[1], weight_y).astype(np.uint8).reshape(len(y), -1, 3)
 
 
 def _blend(a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> np.ndarray:

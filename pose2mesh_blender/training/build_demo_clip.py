@@ -31,10 +31,11 @@ def scale_clip(source: Path, target: Path, width: int, height: int) -> int:
         video = reader.streams.video[0]
         out = writer.add_stream("libx264", rate=video.average_rate, options={"crf": "21", "preset": "slow"})
         out.width, out.height, out.pix_fmt = width, height, "yuv420p"
-        out.time_base = out.codec_context.time_base = video.time_base
+        if video.time_base:
+            out.time_base = out.codec_context.time_base = video.time_base
         for frame in reader.decode(video):
             scaled = frame.reformat(width, height, "yuv420p", interpolation="AREA")
-            scaled.pts, scaled.time_base = frame.pts, video.time_base
+            scaled.pts, scaled.time_base = frame.pts, frame.time_base
             writer.mux(out.encode(scaled))
             count += 1
         writer.mux(out.encode(None))

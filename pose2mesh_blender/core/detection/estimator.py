@@ -118,7 +118,9 @@ class PoseEstimator:
 
     def estimate(self, image: np.ndarray) -> list[PersonKeypoints]:
         """image: (H, W, 3) uint8 RGB, the frame after the one of the last call -> everybody, most certain first."""
-        figures, before, lost = [], [], False
+        figures: list[_Figure] = []
+        before: list[np.ndarray | None] = []
+        lost = False
         for figure, earlier in zip(self._figures, self._before, strict=True):
             now = figure.followed(self._body.keypoints(image, figure.next_box(earlier)))
             if now.score < KEEP_SCORE or not _in_picture(now.box, image):
@@ -135,9 +137,9 @@ class PoseEstimator:
             self._since_look = 0
             self._looks_for_lost = max(0, self._looks_for_lost - 1)
             for candidate in self._look(image, figures):
-                figure = self._new(image, candidate, figures)
-                if figure is not None:
-                    figures.append(figure)
+                somebody = self._new(image, candidate, figures)
+                if somebody is not None:
+                    figures.append(somebody)
                     before.append(None)
                     self._looks_for_lost = 0
             figures, before, _ = _without_doubles(figures, before)

@@ -25,7 +25,7 @@ class Candidate:
     box: np.ndarray
 
 
-def keypoint_box(keypoints: np.ndarray, fallback: np.ndarray | None = None) -> np.ndarray | None:
+def keypoint_box(keypoints: np.ndarray, fallback: np.ndarray) -> np.ndarray:
     """The box round the seen keypoints with a margin for head, hands and feet; `fallback` below 4 of them."""
     seen = keypoints[keypoints[:, 2] > SEEN, :2].astype(np.float64)
     if len(seen) < 4:

@@ -42,7 +42,7 @@ class TopDownOnnx:
             raise AssetError(f"{self.path.name} takes {shape}, not an image (1, 3, height, width).",
                              "Export the network with a fixed input size.")
         self.height, self.width = shape[2:]
-        self._mean, self._scale = np.float32(mean), np.float32(1) / np.float32(std)
+        self._mean, self._scale = np.asarray(mean, np.float32), 1 / np.asarray(std, np.float32)
         self._bgr, self._padding, self._gain, self._skeleton = bgr, padding, gain, skeleton
 
     def keypoints(self, image: np.ndarray, box: np.ndarray) -> np.ndarray:
