@@ -90,8 +90,9 @@ def bench_clip(clip: Path, preset: str = "accurate", people: int | None = None) 
         for name, work in (("detection", detect), ("end_to_end", everything)):
             before = time.perf_counter(), time.process_time()
             frames = work()
-            for clock, now in ((name, time.perf_counter() - before[0]), (f"{name}_cpu", time.process_time() - before[1])):
-                took = 1000 * now / frames
+            passed = time.perf_counter() - before[0], time.process_time() - before[1]
+            for clock, seconds in zip((name, f"{name}_cpu"), passed):
+                took = 1000 * seconds / frames
                 best[clock] = min(took, best.get(clock, took))
     return {"frames": frames, "detection_ms_per_frame": best["detection"],
             "end_to_end_ms_per_frame": best["end_to_end"], "ratio": best["end_to_end"] / best["detection"],
