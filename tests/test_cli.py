@@ -177,3 +177,25 @@ def test_train_and_evaluate_belong_to_training(capsys):
         with pytest.raises(SystemExit) as stop:
             main([command, "--help"])
         assert stop.value.code == 0
+
+
+def test_a_body_of_ones_own(tmp_path, demo_clip):
+    """A made-up SMPL file, a tenth smaller than the bundled body, takes over the pose with its own size."""
+    from pose2mesh_blender.core.body import load_body
+
+    body = load_body()
+    regressor = np.zeros((24, 6890))
+    rows = body.regressors["smpl24"]
+    for joint in range(24):
+        entries = slice(rows.indptr[joint], rows.indptr[joint + 1])
+        regressor[joint, rows.indices[entries]] = rows.data[entries]
+    np.savez(tmp_path / "SMPL_MINE.npz", v_template=0.9 * body.v_template, f=body.faces.astype(np.uint32),
+             J_regressor=regressor / regressor.sum(1, keepdims=True), weights=body.weights,
+             kintree_table=np.stack([body.parents, np.arange(24)]), posedirs=np.zeros((6890, 3, 207)),
+             shapedirs=np.moveaxis(1e-5 * body.shapedirs[:10], 0, -1).astype(np.float64))
+    command = ("solve", demo_clip, "--preset", "fast", "--end", 2, "--people", 1, "-q", "-o")
+    assert run_cli(*command, tmp_path / "ours.npz") == 0
+    assert run_cli(*command, tmp_path / "theirs.npz", "--body", tmp_path / "SMPL_MINE.npz") == 0
+    ours, theirs = (read_result(tmp_path / name)["vertices"][0] for name in ("ours.npz", "theirs.npz"))
+    assert 0.75 < np.median(np.ptp(theirs, axis=1) / np.ptp(ours, axis=1)) < 0.99
+    np.testing.assert_allclose(body.regress("h36m17", theirs)[:, 0], 0, atol=1e-4)
