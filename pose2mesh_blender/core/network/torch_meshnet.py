@@ -75,7 +75,7 @@ class Graph(nn.Module):
         if torch.onnx.is_in_onnx_export():
             index, weight = self.padded()
             near = x.index_select(0, index.flatten().int()).view(*index.shape, -1)
-            return (near * weight[..., None]).sum(1)
+            return (weight[:, None] @ near)[:, 0]
         return _SymmetricProduct.apply(x, self)
 
     def padded(self) -> tuple[Tensor, Tensor]:
