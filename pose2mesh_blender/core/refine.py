@@ -1,7 +1,7 @@
 """Pulls lifted joints onto the keypoints: the lifter's depth, the picture's x and y. No `bpy` module use.
 
 The lifter answers with what is likely; where the picture is certain, it should win. Each round meshes the joints,
-places the mesh, and moves every joint sideways by what its keypoint says (the optimisation row of the paper, in closed form).
+places the mesh, and moves every joint sideways by what its keypoint says (the paper's optimisation, in closed form).
 """
 from __future__ import annotations
 

@@ -93,14 +93,14 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     body: a foreign body with SMPL's connectivity takes over the pose; its shape is fitted to the solved one.
     """
     out = np.empty((len(indices), 6890, 3), np.float32)
-    foreign = body is not None and body is not embedded_body()
-    shape = fit_shape(body, motion.shape) if foreign else motion.shape
+    foreign = None if body is embedded_body() else body
+    shape = motion.shape if foreign is None else fit_shape(foreign, motion.shape)
     for rows in _chunks(np.arange(len(indices)), CHUNK):
         mesh = network.mesh(motion.joints[np.asarray(indices)[rows]], np.tile(motion.shape, (len(rows), 1)))
         vertices = mesh.vertices
-        if foreign:
-            vertices, _ = body.pose(mesh.rotations, np.tile(shape, (len(rows), 1)))
-            vertices = vertices - body.regress("h36m17", vertices)[:, :1]
+        if foreign is not None:
+            vertices, _ = foreign.pose(mesh.rotations, np.tile(shape, (len(rows), 1)))
+            vertices = vertices - foreign.regress("h36m17", vertices)[:, :1]
         out[rows] = vertices * motion.scale
     return out
 

@@ -61,14 +61,13 @@ def held_out(network: Network, body: Body, motion: Motion, samples: int, seed: i
 
 def _errors(network: Network, body: Body, joints: np.ndarray, shape: np.ndarray | None, b: Batch,
             hands: np.ndarray) -> dict:
-    vertex, vertex_pa, from_mesh = [], [], []
+    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for i in range(0, len(joints), 32):
         s = slice(i, i + 32)
         vertices = network.mesh(joints[s], None if shape is None else shape[s]).vertices
-        vertex.append(np.linalg.norm(vertices - b.extra[s], axis=-1))
-        vertex_pa.append(procrustes_error(vertices, b.extra[s]))
-        from_mesh.append(body.regress("h36m17", vertices))
-    vertex, vertex_pa, from_mesh = np.concatenate(vertex), np.concatenate(vertex_pa), np.concatenate(from_mesh)
+        pieces.append((np.linalg.norm(vertices - b.extra[s], axis=-1), procrustes_error(vertices, b.extra[s]),
+                       body.regress("h36m17", vertices)))
+    vertex, vertex_pa, from_mesh = (np.concatenate(piece) for piece in zip(*pieces))
     truth = b.joints[:, J.H36M]
     per_joint = np.linalg.norm(from_mesh - truth, axis=-1)
     per_joint_pa = procrustes_error(from_mesh, truth)

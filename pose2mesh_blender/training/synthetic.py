@@ -72,8 +72,8 @@ def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1) 
                     local.append(r.astype(np.float32))
                     clip.append(np.full(len(r), count))
                     count += 1
-    local, clip = np.concatenate(local), np.concatenate(clip)
-    return Motion(local, clip, _distinct(local, body), 30.0 / stride)
+    rotations, clips = np.concatenate(local), np.concatenate(clip)
+    return Motion(rotations, clips, _distinct(rotations, body), 30.0 / stride)
 
 
 def _align(source_rest: np.ndarray, target_rest: np.ndarray) -> np.ndarray:
