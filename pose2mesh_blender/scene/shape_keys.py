@@ -28,8 +28,12 @@ def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: st
     _write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1))
 
 
-def to_relative(ob: bpy.types.Object) -> None:
-    """Turn absolute keys into relative ones that show the same shape at every whole frame and at every key."""
+def to_relative(ob: bpy.types.Object, by_index: bool = False) -> None:
+    """Turn absolute keys into relative ones that show the same shape at every whole frame and at every key.
+
+    by_index: curves find their key by its number instead of its name. Blender up to 5.0 looks each name up in every
+    frame, which makes 1000 keys several times slower; but a number goes wrong when a user reorders the keys.
+    """
     key = ob.data.shape_keys
     if key.use_relative:
         return
@@ -51,7 +55,8 @@ def to_relative(ob: bpy.types.Object) -> None:
             continue
         # the neighbours of a key's non-zero stretch hold it at zero; more points would say nothing new
         near = np.unique(np.clip(used[:, None] + np.arange(-1, 2), 0, len(frames) - 1))
-        compat.add_curve(bag, f'key_blocks["{blocks[column].name}"].value', frames[near], weights[near, column],
+        key_name = column if by_index else f'"{blocks[column].name}"'
+        compat.add_curve(bag, f"key_blocks[{key_name}].value", frames[near], weights[near, column],
                          interpolation=np.where(held[near], compat.CONSTANT, compat.LINEAR))
 
 

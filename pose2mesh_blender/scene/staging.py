@@ -60,7 +60,10 @@ def _copy(ob: bpy.types.Object, source: bpy.types.Scene, first: float, last: flo
         _bake_transform(copy, ob, source, np.arange(np.floor(first), np.ceil(last) + 1))
     compat.own_action(copy)
     compat.shift_curves(copy, -first, drop=() if keep_hiding else ("hide_viewport", "hide_render"))
-    (shape_keys.to_relative if relative else shape_keys.to_absolute)(copy)
+    if relative:
+        shape_keys.to_relative(copy, by_index=True)
+    else:
+        shape_keys.to_absolute(copy)
     compat.own_action(copy.data.shape_keys)
     compat.shift_curves(copy.data.shape_keys, -first)
     return copy
