@@ -107,8 +107,18 @@ def test_a_lasting_exchange_wins_and_a_wrong_start_does_not_stay():
         out = tracker.update(n, n / 30, [flipped(seen) if n < 3 or 40 <= n < 90 else seen])[0][1]
         right.append(left_is_right(out.keypoints))
     assert all(right[5:40])
-    assert not any(right[62:90])  # two thirds of a second later the detector is believed
-    assert all(right[113:])
+    assert not any(right[56:90])  # half a second later the detector is believed
+    assert all(right[107:])
+
+
+def test_missing_joints_are_no_obstacle():
+    tracker = Tracker()
+    for n in range(20):
+        seen = person(200 + 3 * n)
+        seen.keypoints[[0, 7, 13]] = (np.nan, np.nan, 0)
+        (i, out), = tracker.update(n, n / 30, [seen])
+        assert i == 0 and out is seen
+    json.dumps(tracker.to_state(), allow_nan=False)
 
 
 def test_assignment_is_the_best_one():

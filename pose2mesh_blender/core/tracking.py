@@ -2,7 +2,7 @@
 
 People of a frame are assigned to known people by where these should be now (constant velocity), how alike the poses are
 and what they wear; somebody who was lost is remembered and found again. The tracker also repairs the moments in which a
-detector exchanges a person's whole left and right (it happens in back and side views).
+detector exchanges a person's whole left and right.
 """
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .detection.estimator import PersonKeypoints
 from .detection.similarity import MIRROR, extent, keypoint_similarity
 
 MEMORY = 10.0  # seconds after which a lost person is forgotten
-LEAST = 0.15  # affinity below which two are never the same
-SIDE_MEMORY = 0.6  # seconds of detector votes that decide which side is left
+LEAST = 0.1  # affinity below which two are never the same
+SIDE_MEMORY = 0.4  # seconds of detector votes that decide which side is left
 MIRROR23 = np.concatenate([MIRROR, [20, 21, 22, 17, 18, 19]])
 _LIMBS = np.arange(5, 17)
 
@@ -120,19 +120,23 @@ class Tracker:
         """Whether left and right of the detector's answer are to be exchanged so that the limbs move on.
 
         Each frame the detector votes for or against the sides that the track has. A short exchange is outvoted; a
-        lasting one wins, so a wrong start cannot lock the track in.
+        lasting one wins, so a wrong start cannot lock the track in. Seen from the side, left and right lie on one
+        another and nothing can be told: there the detector is believed.
         """
-        expected = track.predicted(timestamp)
+        expected, keypoints = np.nan_to_num(track.predicted(timestamp)), np.nan_to_num(keypoints)
         weight = np.minimum(expected[_LIMBS, 2], keypoints[_LIMBS, 2])
-        weight = np.where((weight > 0.15) & np.isfinite(weight), weight, 0.0)
+        weight = np.where(weight > 0.15, weight, 0.0)
         paired = np.minimum(weight, weight[MIRROR[_LIMBS] - 5])  # both sides must be seen
         if (paired > 0).sum() < 6:
-            return track.side_votes < 0
+            return False
         size = extent(keypoints)
+        before, now = _breadth(expected), _breadth(keypoints)
+        if min(np.hypot(*before), np.hypot(*now)) < 0.07 * size:
+            return False
         straight = np.hypot(*(expected[_LIMBS, :2] - keypoints[_LIMBS, :2]).T) @ paired / paired.sum() / size
         crossed = np.hypot(*(expected[_LIMBS, :2] - keypoints[MIRROR[_LIMBS], :2]).T) @ paired / paired.sum() / size
         clear = min(1.0, abs(straight - crossed) / 0.05)
-        agrees = straight <= crossed
+        agrees = bool(before @ now > 0 or straight <= crossed)
         vote = clear * gap if agrees else -clear * gap
         if not agrees and (crossed > 0.6 * straight or straight - crossed < 0.03):
             vote, agrees = 0.0, True  # not clear enough to call it an exchange
@@ -166,6 +170,11 @@ class Tracker:
 def _listed(keypoints: np.ndarray) -> list:
     """NaN is not JSON: absent coordinates become null (which numpy reads back as NaN)."""
     return [[None if np.isnan(value) else float(value) for value in row] for row in keypoints]
+
+
+def _breadth(keypoints: np.ndarray) -> np.ndarray:
+    """From the right to the left side of the trunk, pixels (2,)."""
+    return (keypoints[5, :2] - keypoints[6, :2] + keypoints[11, :2] - keypoints[12, :2]) / 2
 
 
 def _middle(keypoints: np.ndarray) -> np.ndarray:
