@@ -30,6 +30,7 @@ class Track:
     velocity: np.ndarray
     timestamp: float
     appearance: np.ndarray | None
+    score: float  # usual one of this person
     seconds: float = 0.0  # between the first and the last time seen
     side_votes: float = 0.0  # seconds of agreement with the detector's left and right; below 0 the track is flipped
 
@@ -68,7 +69,7 @@ class Tracker:
             track = owner.get(column)
             if track is None:
                 track = Track(self._next, np.array(person.keypoints, np.float64), np.zeros(2), timestamp,
-                              person.appearance)
+                              person.appearance, person.score)
                 self._next += 1
                 self._tracks.append(track)
             else:
@@ -84,7 +85,7 @@ class Tracker:
         # moved on, or still where it was: one wild detection makes a wild velocity
         places = (track.predicted(timestamp), track.keypoints)
         distance = min(float(np.hypot(*(_middle(place) - _middle(person.keypoints)))) for place in places) / size
-        if distance > 0.35 + 1.5 * gap or ratio > 1.8 + gap:
+        if distance > 0.35 + 1.5 * gap or ratio > 1.8 + 2 * gap:
             return 0.0
         clothes = likeness(track.appearance, person.appearance)
         slack = 1.5 + 6.0 * min(gap, 0.5)
@@ -97,6 +98,9 @@ class Tracker:
 
     def _followed(self, track: Track, person: PersonKeypoints, timestamp: float) -> PersonKeypoints:
         gap = timestamp - track.timestamp
+        if person.score < 0.65 * track.score and gap < 0.5:  # hardly seen: says too little to follow it
+            return person
+        track.score += 0.1 * (person.score - track.score)
         keypoints = np.array(person.keypoints, np.float64)
         if 0 < gap <= 0.5:
             flipped = self._side(track, keypoints, timestamp, gap)
@@ -152,7 +156,7 @@ class Tracker:
         return {"next": self._next, "tracks": [
             {"person": t.person, "keypoints": _listed(t.keypoints), "velocity": t.velocity.tolist(),
              "timestamp": t.timestamp, "appearance": None if t.appearance is None else t.appearance.tolist(),
-             "seconds": t.seconds, "side_votes": t.side_votes} for t in self._tracks]}
+             "score": t.score, "seconds": t.seconds, "side_votes": t.side_votes} for t in self._tracks]}
 
     @classmethod
     def from_state(cls, state: dict) -> Tracker:
@@ -163,7 +167,7 @@ class Tracker:
             tracker._tracks.append(Track(
                 int(item["person"]), np.array(item["keypoints"], np.float64), np.array(item["velocity"], np.float64),
                 float(item["timestamp"]), None if seen is None else np.array(seen, np.float32),
-                float(item["seconds"]), float(item["side_votes"])))
+                float(item["score"]), float(item["seconds"]), float(item["side_votes"])))
         return tracker
 
 
