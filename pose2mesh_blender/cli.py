@@ -3,7 +3,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import io
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -27,8 +29,8 @@ INTRODUCTION = """\
 Turns footage of people into animated, textured 3D meshes.
 
   pose2mesh animate shot.mp4 -o shot.fbx             a video becomes an animated mesh
-  pose2mesh animate shot.mp4 -o shot.blend -o shot.mp4 --people 1
-                                                     a Blender file and a picture of the result; one person only
+  pose2mesh animate shot.mp4 -o shot.blend -o overlay.mp4 --people 1
+                                                     a Blender file and a film of the result; one person only
   pose2mesh solve keypoints.npz -o result.npz        plain arrays, without Blender
   pose2mesh batch footage/ -o out/ --format fbx      a whole folder
   pose2mesh doctor                                   is everything there that is needed?
@@ -69,20 +71,23 @@ OUT/report.json) and does not stop the rest."""
 
 
 # -- from a take to files ---------------------------------------------------------------------------------------------
-def check_outputs(outputs: list[Path], allowed: tuple[str, ...] = FORMATS) -> None:
-    """Refuses, before any work, what could not be written at the end."""
+def check_outputs(outputs: list[Path], allowed: tuple[str, ...] = FORMATS, source: Path | None = None) -> None:
+    """Refuses, before any work, what could not be written at the end, and to write over `source`."""
     for path in outputs:
         if path.suffix.lower() not in allowed:
             raise ExportError(f"{path}: unknown kind of output “{path.suffix}”.", f"Use one of: {' '.join(allowed)}.")
-        if path.is_dir():
+        if os.path.isdir(path):
             raise ExportError(f"{path} is a folder.", "Give the name of a file.")
+        if source is not None and os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+            raise ExportError(f"{path} is the input and would be overwritten.", "Give the output another name.")
         if path.suffix.lower() in BLENDER_FORMATS and importlib.util.find_spec("bpy") is None:
             raise ExportError(f"{path}: {path.suffix} files are written by Blender's Python module, which is not "
                               "installed.", "Install it with: pip install 'pose2mesh-blender[blender]'.")
         if path.suffix.lower() in (".mp4", ".png") and importlib.util.find_spec("cv2") is None:
             raise ExportError(f"{path}: pictures need OpenCV, which is not installed.",
                               "Install it with: pip install opencv-python-headless.")
-        probe = next(p for p in path.absolute().parents if p.exists())
+        parents = path.absolute().parents
+        probe = next((p for p in parents if os.path.exists(p)), parents[-1])
         try:
             with tempfile.TemporaryFile(dir=probe):
                 pass
@@ -137,7 +142,7 @@ class Job:
         from .core.pipeline import body_of
         from .core.take import UnusableTakeError
 
-        check_outputs(self.outputs)
+        check_outputs(self.outputs, source=self.source)
         folder = self.take or self.outputs[0].with_name(f"{self.outputs[0].name}.take")
         try:
             take = self._solved(folder, terminal)
@@ -385,6 +390,9 @@ def _version() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; exit code 0 done, 1 an error the user can cure, 2 wrong usage, 130 cancelled."""
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal's encoding lacks must not end a finished run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     debug = "--debug" in arguments
     try:
         if arguments[:1] in (["train"], ["evaluate"]):

@@ -114,6 +114,16 @@ def test_outputs_are_checked_before_any_work(capsys, tmp_path, demo_clip):
     assert not list(tmp_path.rglob("*.take"))
 
 
+def test_footage_is_never_overwritten(capsys, tmp_path, demo_clip):
+    shot = tmp_path / "shot.mp4"
+    shot.write_bytes(demo_clip.read_bytes())
+    (tmp_path / "sub").mkdir()
+    for out in (shot, tmp_path / "sub" / ".." / "shot.mp4"):
+        assert main(["animate", str(shot), "-o", str(tmp_path / "x.npz"), "-o", str(out)]) == 1
+        assert "would be overwritten" in capsys.readouterr().err
+    assert shot.read_bytes() == demo_clip.read_bytes() and not (tmp_path / "x.npz").exists()
+
+
 @pytest.mark.parametrize("option", [["--smooth", "3"], ["--people", "0"], ["--step", "0"], ["--fov", "400"],
                                     ["--start", "5", "--end", "2"], ["--focal", "-1"]])
 def test_wrong_settings(capsys, tmp_path, demo_clip, option):
@@ -170,7 +180,7 @@ def own_models(tmp_path, monkeypatch, models):
 
 
 def test_wrong_and_missing_weights(capsys, tmp_path, own_models, demo_clip):
-    path = own_models / "pose2mesh_meshnet.onnx"
+    path = own_models / "pose2mesh_surface.onnx"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
@@ -188,7 +198,32 @@ def test_wrong_and_missing_weights(capsys, tmp_path, own_models, demo_clip):
     assert "checks failed" in capsys.readouterr().out
 
 
-def test_unreadable_folder(capsys, tmp_path):
+def test_missing_folder(capsys, tmp_path):
     assert main(["batch", str(tmp_path / "gone"), "-o", str(tmp_path / "out"), "--format", "npz"]) == 1
     said = capsys.readouterr().err
     assert "gone" in said and said.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes root's rights away the Linux way")
+@pytest.mark.parametrize("command", [["solve", "LOCKED", "-o", "x.npz"], ["solve", "LOCKED/shot.mp4", "-o", "x.npz"],
+                                     ["solve", "LOCKED/shot.npz", "-o", "x.npz"], ["batch", "LOCKED", "-o", "out"],
+                                     ["batch", "LOCKED/deep", "-o", "out"], ["solve", "DEMO", "-o", "LOCKED/x.npz"],
+                                     ["solve", "DEMO", "-o", "LOCKED/deep/x.npz"]])
+def test_unreadable_folder(tmp_path, demo_clip, command):
+    """Without root's right to pass over permissions."""
+    (tmp_path / "locked" / "deep").mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    words = [w.replace("LOCKED", str(tmp_path / "locked")).replace("DEMO", str(demo_clip)) for w in command]
+    code = f"""
+        import ctypes, sys
+        from pose2mesh_blender.cli import main
+        version, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None, use_errno=True).capset(version, nothing) == 0
+        sys.exit(main({words!r}))
+    """
+    try:
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True)
+    finally:
+        (tmp_path / "locked").chmod(0o700)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "locked" in done.stderr and "unexpected failure" not in done.stderr, done.stderr

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from .errors import FootageError, Pose2MeshError
+from .errors import Cancelled, ExportError, FootageError, Pose2MeshError
 from .files import write_file
 from .footage import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 from .keypoint_files import is_keypoint_input
@@ -28,7 +29,7 @@ class Outcome:
 
 def footage_in(folder: Path) -> list[Path]:
     """Videos, stills and keypoint files of a folder, and its subfolders that hold image sequences or OpenPose files."""
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise FootageError(f"{folder} is not a folder.", "Give the folder that holds the footage.")
     try:
         entries = sorted(folder.iterdir())
@@ -36,10 +37,13 @@ def footage_in(folder: Path) -> list[Path]:
         raise FootageError(f"{folder} cannot be read ({error.strerror}).", "Check its permissions.") from None
     found = []
     for path in entries:
-        if path.name.startswith(".") or path.suffix == ".take":
+        if path.name.startswith(".") or path.suffix == ".take" or path.name == REPORT:
             continue
-        if path.is_dir():
-            if is_keypoint_input(path) or any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.iterdir()):
+        if os.path.isdir(path):
+            try:
+                if is_keypoint_input(path) or any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.iterdir()):
+                    found.append(path)
+            except OSError:  # a folder that may not be read: opening it says so, and the others go on
                 found.append(path)
         elif path.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES or is_keypoint_input(path):
             found.append(path)
@@ -60,7 +64,10 @@ def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path],
 
     Errors a user can cure are recorded and the next file follows, and so are bugs (with their type); a cancel stops.
     """
-    inputs = footage_in(folder)
+    if suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES | {".npz"} and folder.resolve() == out.resolve():
+        raise ExportError(f"{out}: {suffix} results beside the footage would be taken for footage themselves.",
+                          "Name another folder for the results.")
+    inputs = [path for path in footage_in(folder) if path.resolve() != out.resolve()]
     outcomes: list[Outcome] = []
     for number, (source, target) in enumerate(zip(inputs, output_names(inputs, out, suffix)), 1):
         if target.exists():
@@ -72,6 +79,8 @@ def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path],
             outcome = Outcome(str(source), str(target), "done")
             try:
                 outcome.message = work(source, target)
+            except Cancelled:
+                raise
             except Pose2MeshError as error:
                 outcome.state, outcome.message = "failed", str(error)
             except Exception as error:  # one file's bug must not cost the others

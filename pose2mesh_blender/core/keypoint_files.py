@@ -6,6 +6,7 @@ ids (OpenPose folders, COCO results) are matched over time by the Tracker.
 from __future__ import annotations
 
 import json
+import os
 import re
 import zipfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import KeypointFileError
+from .footage import natural_key
 from .skeletons import SKELETONS, convert
 
 NPZ_HELP = ("It must hold keypoints (T,J,3) or (P,T,J,3), skeleton (one of " + ", ".join(SKELETONS)
@@ -44,7 +46,7 @@ class KeypointSequence:
 def is_keypoint_input(path: Path | str) -> bool:
     """True for .npz and .json files and for folders of OpenPose JSON files (and no pictures' folder)."""
     path = Path(path)
-    if path.is_dir():
+    if os.path.isdir(path):
         return any(path.glob("*_keypoints.json"))
     return path.suffix.lower() in (".npz", ".json")
 
@@ -56,7 +58,7 @@ def read_keypoint_file(path: Path | str, *, image_size: tuple[int, int] | None =
     Raises KeypointFileError, one line with the file and the cure.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):
         raise KeypointFileError(f"{path} does not exist.", "Check the spelling of the path.")
     if path.is_dir():
         return _from_openpose(path, image_size, fps)
@@ -115,7 +117,7 @@ def _from_npz(path: Path, fps: float | None) -> KeypointSequence:
 def _read_json(path: Path) -> object:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise KeypointFileError(f"{path} cannot be read as JSON ({error}).", "Write it again.") from None
 
 
@@ -161,7 +163,7 @@ def _from_results(path: Path, content: object, image_size: tuple[int, int] | Non
     if not isinstance(content, list) or not content:
         raise KeypointFileError(f"{path} is no list of keypoint results.",
                                 "Give an OpenPose, COCO-results or AlphaPose file.")
-    ids = sorted({str(entry.get("image_id")) if isinstance(entry, dict) else "" for entry in content}, key=_natural)
+    ids = sorted({str(entry.get("image_id")) if isinstance(entry, dict) else "" for entry in content}, key=natural_key)
     frame_of = {name: _frame_number(name, i) for i, name in enumerate(ids)}
     span = max(frame_of.values()) - min(frame_of.values())
     if len(set(frame_of.values())) < len(ids) or span > 10 * len(ids) + 1000:  # numbers that do not count frames
@@ -238,10 +240,6 @@ def _skeleton_of(path: Path, joints: int, known: dict[int, str], before: str) ->
         raise KeypointFileError(f"{path}: a person has {joints} joints; this format is read with {counts}.",
                                 "Export one of these, or write an npz with its skeleton named.")
     return name
-
-
-def _natural(name: str) -> list:
-    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in re.split(r"(\d+)", name) if p]
 
 
 def _frame_number(name: str, fallback: int) -> int:
