@@ -98,7 +98,7 @@ def test_losses_vanish_at_the_truth_and_survive_a_collapse() -> None:
 def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    from pose2mesh_blender.core.network.engine import MESHNET, POSENET, OnnxEngine
+    from pose2mesh_blender.core.network.engine import OnnxEngine
     from pose2mesh_blender.core.network.torch_posenet import PoseNet
     from pose2mesh_blender.training.export import export
     from pose2mesh_blender.training.pyramid import new_meshnet
@@ -114,6 +114,6 @@ def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> 
     again = Run(tmp_path / "posenet", PoseNet(), minutes=.25)
     assert again.step > 0 and again.progress == 1
     export(trained, new_meshnet(body).eval(), body, tmp_path / "out")
-    engine = OnnxEngine("cpu", tmp_path / "out" / POSENET, tmp_path / "out" / MESHNET)
+    engine = OnnxEngine("cpu", tmp_path / "out")
     mesh = engine.mesh(check.joints[:3])
     assert mesh.vertices.shape == (3, 6890, 3) and np.isfinite(mesh.vertices).all()

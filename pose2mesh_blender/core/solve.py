@@ -67,7 +67,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
         tick(0.8 * rows[0] / count)
         joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
-                            lambda found: mesh_points(network, found, shape))
+                            lambda found: network.points(found, np.tile(shape, (len(found), 1))))
     penalty = _penalty(settings.smooth, timestamps)
     stretches = pieces(enough, timestamps, 0.25 if penalty else 0.0)
     for piece in stretches:
@@ -77,7 +77,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
         tick(0.8 + 0.2 * rows[0] / count)
         # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
-        points = mesh_points(network, joints[rows], shape)
+        points = network.points(joints[rows], np.tile(shape, (len(rows), 1)))
         seen = J.detector_points(points, drawn)
         weights = np.square(confidence[rows]) * np.where(confidence[rows] > .15, 1, .2)
         translation[rows] = fit_translation(seen, rays[rows], weights)
@@ -114,13 +114,6 @@ def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
     basis = basis.reshape(len(basis), -1)
     lhs = basis @ basis.T + 1e-3 * len(target) * np.diag(np.square(basis).mean(1))
     return np.clip(np.linalg.solve(lhs, basis @ difference), -5, 5).astype(np.float32)
-
-
-def mesh_points(network: Network, joints: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    """(N, 71, 3) the network's joints, measured on its own meshes."""
-    mesh = network.mesh(joints.astype(np.float32), np.tile(shape, (len(joints), 1)))
-    body = embedded_body()
-    return J.lift_points(mesh.vertices, body.regress("smpl24", mesh.vertices), body)
 
 
 def _height(network: Network, shape: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.body import Body, load_body
 from ..core.network import joints as J
-from ..core.network.engine import Network, load_network
+from ..core.network.engine import Network, OnnxEngine, load_network
 from ..core.network.features import features
 from ..core.skeletons import COCO17, FEET6, H36M17
 from .metrics import procrustes_error
@@ -153,6 +153,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _network(folder: Path | None) -> Network:
-    from ..core.network.engine import MESHNET, POSENET, OnnxEngine
-
-    return load_network("cpu") if folder is None else OnnxEngine("cpu", folder / POSENET, folder / MESHNET)
+    return load_network("cpu") if folder is None else OnnxEngine("cpu", folder)

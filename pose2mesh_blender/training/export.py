@@ -1,4 +1,4 @@
-"""Writes the shipped network: pose2mesh.safetensors and two ONNX files, from the two runs' averaged weights."""
+"""Writes the shipped network: pose2mesh.safetensors and three ONNX files, from the two runs' averaged weights."""
 from __future__ import annotations
 
 import dataclasses
@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from ..core.body import Body
-from ..core.network.engine import MESHNET, POSENET, WEIGHTS
+from ..core.network.engine import POSENET, SURFACE, TEMPLATE, WEIGHTS
 from ..core.network.features import WIDTH
 from ..core.network.joints import COUNT
 from ..core.network.torch_engine import read_weights
@@ -35,7 +35,7 @@ def _compact(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def export(posenet: PoseNet, meshnet: MeshNet, body: Body, folder: Path) -> None:
-    """Writes the three files into `folder`; body: the one they were trained on.
+    """Writes the four files into `folder`; body: the one they were trained on.
 
     The ONNX files are made from the weights as stored, so that every engine computes with the same numbers.
     """
@@ -47,9 +47,22 @@ def export(posenet: PoseNet, meshnet: MeshNet, body: Body, folder: Path) -> None
     posenet, meshnet = read_weights(folder / WEIGHTS, body)
     with torch.no_grad():
         _to_onnx(posenet, (torch.zeros(2, WIDTH),), ["features"], ["joints", "shape"], folder / POSENET)
-        joints = torch.randn(2, COUNT, 3) * .3
-        _to_onnx(meshnet, (joints, torch.zeros(2, posenet.config.shape), torch.ones(2, 1)),
-                 ["joints", "shape", "known"], ["vertices", "rotations", "used_shape"], folder / MESHNET)
+        joints = (torch.randn(2, COUNT, 3) * .3, torch.zeros(2, posenet.config.shape), torch.ones(2, 1))
+        halves = _Half(meshnet, "pose"), _Half(meshnet, "surface")
+        posed = ["frame", "latent", "rotations"]
+        _to_onnx(halves[0], joints, ["joints", "shape", "known"], [*posed, "points"], folder / TEMPLATE)
+        _to_onnx(halves[1], halves[0](*joints)[:3], posed, ["vertices"], folder / SURFACE)
+
+
+class _Half(torch.nn.Module):
+    """One half of MeshNet as a module of its own."""
+
+    def __init__(self, meshnet: MeshNet, method: str):
+        super().__init__()
+        self.meshnet, self.method = meshnet, method
+
+    def forward(self, *inputs: torch.Tensor):
+        return getattr(self.meshnet, self.method)(*inputs)
 
 
 def _to_onnx(model: torch.nn.Module, example: tuple, inputs: list[str], outputs: list[str], path: Path) -> None:

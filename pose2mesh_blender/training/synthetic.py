@@ -111,22 +111,13 @@ class Skinner:
     """Skins only chosen vertices: enough for joints, 30 times cheaper than the whole mesh."""
 
     def __init__(self, body: Body, extra: np.ndarray = NO_VERTICES):
-        used = np.concatenate([r.indices for k, r in body.regressors.items() if k != "smpl24"]
-                              + [np.array(J.TIP_VERTICES), [J.CROWN_VERTEX], extra])
-        self.body, self.used = body, np.unique(used)
+        needed, matrix = J.point_rows(body)
+        self.body, self.used = body, np.unique(np.concatenate([needed, extra]))
         self.extra = np.searchsorted(self.used, extra)
         self._weights = body.weights[self.used]
         self._template, self._dirs = body.v_template[self.used], body.shapedirs[:, self.used]
-        self._regress = np.zeros((47, len(self.used)), np.float32)  # h36m17, coco17, feet6, tips6, crown
-        rows = [body.regressors[k] for k in ("h36m17", "coco17", "feet6")]
-        row = 0
-        for r in rows:
-            for a, b in zip(r.indptr[:-1], r.indptr[1:]):
-                self._regress[row, np.searchsorted(self.used, r.indices[a:b])] = r.data[a:b]
-                row += 1
-        for v in (*J.TIP_VERTICES, J.CROWN_VERTEX):
-            self._regress[row, np.searchsorted(self.used, v)] = 1
-            row += 1
+        self._regress = np.zeros((len(matrix), len(self.used)), np.float32)
+        self._regress[:, np.searchsorted(self.used, needed)] = matrix
 
     def __call__(self, rotations: np.ndarray, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """global rotations (N, 24, 3, 3), shape (N, K) -> lift points (N, 71, 3), extra vertices (N, E, 3); root 0."""

@@ -98,7 +98,7 @@ def evaluate(model: MeshNet, posenet: PoseNet | None, b: Batch) -> list[str]:
         errors = []
         for i in range(0, len(joints), 50):
             s = slice(i, i + 50)
-            v, _, _ = model(joints[s], shape[s], known[s])
+            v = model(joints[s], shape[s], known[s])
             frame, _, rotations, used = model.encode(joints[s], shape[s], known[s])
             base = model.skin(rotations, used) @ frame.transpose(1, 2)
             t = b.extra[s]

@@ -1,6 +1,6 @@
 """The Pose2Mesh network behind one interface: ONNX Runtime by default, torch where it has a GPU. No `bpy` module use.
 
-2D keypoints -> `lift` (PoseNet) -> 3D joints -> `mesh` (MeshNet) -> vertices.
+2D keypoints -> `lift` (PoseNet) -> 3D joints -> `mesh` (MeshNet: template, then surface) -> vertices.
 """
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from ..detection.sessions import PROVIDERS, OnnxNetwork, providers_for
 from ..errors import DeviceError
 from .features import features
 
-POSENET, MESHNET, WEIGHTS = "pose2mesh_posenet.onnx", "pose2mesh_meshnet.onnx", "pose2mesh.safetensors"
+POSENET, TEMPLATE, SURFACE = "pose2mesh_posenet.onnx", "pose2mesh_template.onnx", "pose2mesh_surface.onnx"
+WEIGHTS = "pose2mesh.safetensors"  # the same for torch
 TORCH_DEVICES = ("cuda", "rocm", "mps")
 
 
@@ -42,7 +43,7 @@ class Network(ABC):
 
     @property
     def hashes(self) -> dict[str, str]:
-        names = (POSENET, MESHNET) if self.engine == "onnx" else (WEIGHTS,)
+        names = (POSENET, TEMPLATE, SURFACE) if self.engine == "onnx" else (WEIGHTS,)
         return {e["file"]: e["sha256"] for e in load_index()["assets"] if e["file"] in names}
 
     def lift(self, keypoints: np.ndarray, intrinsics: np.ndarray, definition: float = 1.0) -> Lift:
@@ -58,17 +59,30 @@ class Network(ABC):
 
     def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None) -> Mesh:
         """joints (N, 71, 3) metres, root-relative -> mesh in the same axes; shape (N, K), None = guess it."""
+        frame, latent, rotations, _ = self._pose(joints, shape)
+        return Mesh(self._surface(frame, latent, rotations), frame[:, None] @ rotations, latent[:, -self.shape_count:])
+
+    def points(self, joints: np.ndarray, shape: np.ndarray | None = None) -> np.ndarray:
+        """joints as for `mesh` -> the points (N, 71, 3) of the template under the mesh: one body, whole bones."""
+        return self._pose(joints, shape)[3]
+
+    def _pose(self, joints: np.ndarray, shape: np.ndarray | None) -> list[np.ndarray]:
         n = len(joints)
         known = np.full((n, 1), shape is not None, np.float32)
         shape = np.zeros((n, self.shape_count), np.float32) if shape is None else np.asarray(shape, np.float32)
-        return Mesh(*self._meshnet(np.ascontiguousarray(joints, np.float32), shape, known))
+        return self._template(np.ascontiguousarray(joints, np.float32), shape, known)
 
     @abstractmethod
     def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """PoseNet itself: features (N, 71) -> joints (N, 71, 3) in the virtual camera's axes, shape (N, K)."""
 
     @abstractmethod
-    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]: ...
+    def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+        """MeshNet's first half: body frame (N, 3, 3), latent, rotations in that frame, points in the joints' axes."""
+
+    @abstractmethod
+    def _surface(self, frame: np.ndarray, latent: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+        """MeshNet's second half: vertices (N, 6890, 3)."""
 
 
 class OnnxEngine(Network):
@@ -76,18 +90,22 @@ class OnnxEngine(Network):
 
     engine = "onnx"
 
-    def __init__(self, device: str = "auto", posenet: Path | None = None, meshnet: Path | None = None):
+    def __init__(self, device: str = "auto", folder: Path | None = None):
+        """folder: where another network was exported to; None = the bundled one."""
         self.device = device if device != "auto" else _name_of(providers_for("auto")[0])
-        self._networks = (OnnxNetwork(posenet or asset_path(POSENET), device),
-                          OnnxNetwork(meshnet or asset_path(MESHNET), device))
+        self._networks = [OnnxNetwork(folder / name if folder else asset_path(name), device)
+                          for name in (POSENET, TEMPLATE, SURFACE)]
         self.shape_count = self._networks[0].outputs[1].shape[1]
 
     def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         joints, shape = self._networks[0].run(inputs)
         return joints, shape
 
-    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+    def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
         return self._networks[1].run(joints, shape, known)
+
+    def _surface(self, frame: np.ndarray, latent: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+        return self._networks[2].run(frame, latent, rotations)[0]
 
 
 def load_network(device: str = "auto") -> Network:

@@ -5,6 +5,8 @@ its own), the feet, fingertips and the crown. Root: the H36M pelvis, point 0.
 """
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..body import Body
@@ -31,6 +33,21 @@ def lift_points(vertices: np.ndarray, smpl24: np.ndarray, body: Body) -> np.ndar
     points = np.concatenate([h36m, smpl24, body.regress("coco17", vertices), body.regress("feet6", vertices),
                              vertices[:, TIP_VERTICES], vertices[:, [CROWN_VERTEX]]], 1)
     return points - h36m[:, :1]
+
+
+def point_rows(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """The points that are read off the surface (all but smpl24), as one matrix over the few vertices they need.
+
+    Returns vertex numbers (U,) and weights (47, U) float32 in the order h36m17, coco17, feet6, tips6, crown.
+    """
+    rows = [(r.indices[a:b], r.data[a:b]) for r in (body.regressors[k] for k in ("h36m17", "coco17", "feet6"))
+            for a, b in pairwise(r.indptr)]
+    rows += [(np.array([v]), np.ones(1)) for v in (*TIP_VERTICES, CROWN_VERTEX)]
+    used = np.unique(np.concatenate([vertices for vertices, _ in rows]))
+    matrix = np.zeros((len(rows), len(used)), np.float32)
+    for row, (vertices, weights) in zip(matrix, rows):
+        row[np.searchsorted(used, vertices)] = weights
+    return used, matrix
 
 
 def _unit(v: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,15 +56,18 @@ class TorchEngine(Network):
         self.device = torch_device(device)
         posenet, meshnet = read_weights(weights or asset_path(WEIGHTS))
         self.shape_count = posenet.config.shape
-        self._networks = posenet.to(self.device), meshnet.to(self.device)
+        self._posenet, self._meshnet = posenet.to(self.device), meshnet.to(self.device)
 
     @torch.no_grad()
-    def _run(self, index: int, *arrays: np.ndarray) -> list[np.ndarray]:
-        return [t.cpu().numpy() for t in self._networks[index](*(torch.from_numpy(a).to(self.device) for a in arrays))]
+    def _run(self, function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
+        return [t.cpu().numpy() for t in function(*(torch.from_numpy(a).to(self.device) for a in arrays))]
 
     def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        joints, shape = self._run(0, inputs)
+        joints, shape = self._run(self._posenet, inputs)
         return joints, shape
 
-    def _meshnet(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-        return self._run(1, joints, shape, known)
+    def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
+        return self._run(self._meshnet.pose, joints, shape, known)
+
+    def _surface(self, frame: np.ndarray, latent: np.ndarray, rotations: np.ndarray) -> np.ndarray:
+        return self._run(lambda *inputs: [self._meshnet.surface(*inputs)], frame, latent, rotations)[0]

@@ -67,25 +67,23 @@ class Graph(nn.Module):
         self.register_buffer("indices", torch.from_numpy(laplacian.indices.astype(np.int64)))
         self.register_buffer("offsets", torch.from_numpy(laplacian.indptr[:-1].astype(np.int64)))
         self.register_buffer("weights", torch.from_numpy(laplacian.data.astype(np.float32)))
+        # The same as a table of neighbours (V, degree), weight 0 beyond a vertex's own: gathers, which ONNX has.
+        degree = np.diff(laplacian.indptr)
+        place = laplacian.indptr[:-1, None] + np.arange(degree.max())
+        inside = np.arange(degree.max()) < degree[:, None]
+        place = np.minimum(place, len(laplacian.indices) - 1)
+        near, weights = laplacian.indices[place] * inside, laplacian.data[place] * inside
+        self.register_buffer("table", torch.from_numpy(near.astype(np.int32)), persistent=False)
+        self.register_buffer("table_weights", torch.from_numpy(weights.astype(np.float32)), persistent=False)
 
     def product(self, x: Tensor) -> Tensor:
         return F.embedding_bag(self.indices, x, self.offsets, mode="sum", per_sample_weights=self.weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.onnx.is_in_onnx_export():
-            index, weight = self.padded()
-            near = x.index_select(0, index.flatten().int()).view(*index.shape, -1)
-            return (weight[:, None] @ near)[:, 0]
+        if torch.onnx.is_in_onnx_export() or x.device.type == "mps":  # MPS has no weighted embedding_bag
+            near = x.index_select(0, self.table.flatten()).view(*self.table.shape, -1)
+            return (self.table_weights[:, None] @ near)[:, 0]
         return _SymmetricProduct.apply(x, self)
-
-    def padded(self) -> tuple[Tensor, Tensor]:
-        """Neighbour table (V, degree) and weights, 0 beyond a vertex's own neighbours: gathers, which ONNX has."""
-        ends = torch.cat([self.offsets[1:], torch.tensor([len(self.indices)])])
-        degree = int((ends - self.offsets).max())
-        place = self.offsets[:, None] + torch.arange(degree)
-        inside = place < ends[:, None]
-        place = place.clamp(max=len(self.indices) - 1)
-        return torch.where(inside, self.indices[place], 0), torch.where(inside, self.weights[place], 0)
 
 
 class ChebConv(nn.Module):
@@ -130,7 +128,7 @@ def body_frame(joints: Tensor) -> Tensor:
     """(B, 71, 3) -> (B, 3, 3): columns left, up, front of the pelvis in the joints' axes."""
     smpl = joints[:, J.SMPL]
     up, left = smpl[:, 6] + smpl[:, 9] - 2 * smpl[:, 0], smpl[:, 1] - smpl[:, 2]
-    return rotation_from_6d(torch.cat([up, left], -1))[..., [1, 0, 2]] * torch.tensor([1.0, 1.0, -1.0])
+    return rotation_from_6d(torch.cat([up, left], -1))[..., [1, 0, 2]] * joints.new_tensor([1.0, 1.0, -1.0])
 
 
 class MeshNet(nn.Module):
@@ -169,6 +167,7 @@ class MeshNet(nn.Module):
         self.register_buffer(f"sample{len(levels) - 1}", torch.arange(6890))
 
     def _body_buffers(self, body: Body) -> None:
+        """What is the body's, not learnt: its skinning, and the rows that read the network's points off its surface."""
         anc = np.zeros((24, 24), np.float32)
         for j in range(24):
             p = j
@@ -181,26 +180,38 @@ class MeshNet(nn.Module):
         root = body.regressors["h36m17"]
         pelvis = np.zeros(6890, np.float32)
         pelvis[root.indices[:root.indptr[1]]] = root.data[:root.indptr[1]]
+        used, rows = J.point_rows(body)
         k = len(body.shapedirs)
         for name, value in {"ancestors": anc, "relative": rel, "template": body.v_template, "weights": body.weights,
                             "shapedirs": body.shapedirs.reshape(k, -1), "joint_template": body.J_template,
-                            "joint_shapedirs": body.J_shapedirs.reshape(k, -1), "pelvis": pelvis}.items():
+                            "joint_shapedirs": body.J_shapedirs.reshape(k, -1), "pelvis": pelvis,
+                            "used_template": body.v_template[used], "used_weights": body.weights[used],
+                            "used_shapedirs": body.shapedirs[:, used].reshape(k, -1), "point_rows": rows}.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)), persistent=False)
         self.register_buffer("parents", torch.tensor([0, *SMPL24_PARENTS[1:]]), persistent=False)
 
-    def skin(self, rotations: Tensor, shape: Tensor) -> Tensor:
-        """global rotations (B, 24, 3, 3), shape (B, K) -> vertices (B, 6890, 3), H36M pelvis at 0."""
-        b = shape.shape[0]  # not len(): the exporter would bake it in
+    def _skin(self, rotations: Tensor, shape: Tensor, template: Tensor, shapedirs: Tensor, weights: Tensor
+              ) -> tuple[Tensor, Tensor]:
+        """Linear blend skinning of some vertices -> vertices (B, V, 3) and joints (B, 24, 3), root joint at 0."""
+        b, v = shape.shape[0], template.shape[0]  # not len(): the exporter would bake it in
         joints = self.joint_template + (shape @ self.joint_shapedirs).view(b, 24, 3)
         steps = (rotations[:, self.parents] @ (self.relative @ joints)[..., None])[..., 0]
-        mask = torch.ones(24, 1)
-        mask[0] = 0
-        posed = self.ancestors @ (steps * mask)
+        posed = self.ancestors[:, 1:] @ steps[:, 1:]
         move = posed - (rotations @ joints[..., None])[..., 0]
-        blend = (self.weights @ torch.cat([rotations, move[..., None]], -1).reshape(b, 24, 12)).view(b, 6890, 3, 4)
-        v = self.template + (shape @ self.shapedirs).view(b, 6890, 3)
-        v = (blend[..., :3] * v[:, :, None]).sum(-1) + blend[..., 3]
+        blend = (weights @ torch.cat([rotations, move[..., None]], -1).reshape(b, 24, 12)).view(b, v, 3, 4)
+        rest = template + (shape @ shapedirs).view(b, v, 3)
+        return (blend[..., :3] * rest[:, :, None]).sum(-1) + blend[..., 3], posed
+
+    def skin(self, rotations: Tensor, shape: Tensor) -> Tensor:
+        """global rotations (B, 24, 3, 3), shape (B, K) -> vertices (B, 6890, 3), H36M pelvis at 0."""
+        v, _ = self._skin(rotations, shape, self.template, self.shapedirs, self.weights)
         return v - (self.pelvis @ v)[:, None]
+
+    def points(self, rotations: Tensor, shape: Tensor) -> Tensor:
+        """The same body's 71 points (B, 71, 3), 30 times cheaper than its surface."""
+        v, joints = self._skin(rotations, shape, self.used_template, self.used_shapedirs, self.used_weights)
+        rows = self.point_rows @ v
+        return torch.cat([rows[:, :17], joints, rows[:, 17:]], 1) - rows[:, :1]
 
     def encode(self, joints: Tensor, shape: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """-> body frame (B, 3, 3), latent with shape (B, width + K), rotations in the body frame, shape used."""
@@ -213,7 +224,7 @@ class MeshNet(nn.Module):
         z = self.mix2(self.mix(z).relu()).relu()
         used = known * shape + (1 - known) * self.shape(z)
         z = torch.cat([z, used], 1)
-        eye = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
+        eye = z.new_tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
         return frame, z, rotation_from_6d((self.rotations(z) + eye).view(-1, 24, 6)), used
 
     def refine(self, base: Tensor, z: Tensor) -> Tensor:
@@ -229,16 +240,24 @@ class MeshNet(nn.Module):
             x = conv(torch.cat([x, positions[place], rest], -1))
         return self.offset(x).transpose(0, 1)
 
-    def forward(self, joints: Tensor, shape: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """known: (B, 1), 1 = use `shape` (B, K), 0 = estimate it from the joints.
+    def pose(self, joints: Tensor, shape: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """First half. known: (B, 1), 1 = use `shape` (B, K), 0 = estimate it from the joints.
 
-        Returns vertices (B, 6890, 3) and global joint rotations (B, 24, 3, 3) in the joints' axes, and the shape used.
+        Returns the body frame (B, 3, 3), the latent whose last K are the shape in use, rotations in that frame
+        (B, 24, 3, 3), and the template's points (B, 71, 3) in the joints' axes.
         """
         frame, z, rotations, used = self.encode(joints, shape, known)
-        base = self.skin(rotations, used)
+        return frame, z, rotations, self.points(rotations, used) @ frame.transpose(1, 2)
+
+    def surface(self, frame: Tensor, z: Tensor, rotations: Tensor) -> Tensor:
+        """Second half: what `pose` answered -> vertices (B, 6890, 3) in the joints' axes, H36M pelvis at 0."""
+        base = self.skin(rotations, z[:, -self.config.shape:])
         v = base + self.refine(base, z)
-        v = v - (self.pelvis @ v)[:, None]
-        return v @ frame.transpose(1, 2), frame[:, None] @ rotations, used
+        return (v - (self.pelvis @ v)[:, None]) @ frame.transpose(1, 2)
+
+    def forward(self, joints: Tensor, shape: Tensor, known: Tensor) -> Tensor:
+        """Both halves: vertices (B, 6890, 3)."""
+        return self.surface(*self.pose(joints, shape, known)[:3])
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor], body: Body, config: MeshNetConfig = MeshNetConfig()) -> MeshNet:
