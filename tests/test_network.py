@@ -110,6 +110,30 @@ def test_torch_gives_the_same(network: Network) -> None:
     np.testing.assert_allclose(m.rotations, n.rotations, atol=1e-3)
 
 
+def test_torch_keeps_to_one_device() -> None:
+    """Every operator of both networks, on a device that needs no hardware: a GPU would refuse tensors of the CPU."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    from pose2mesh_blender.core.assets import asset_path
+    from pose2mesh_blender.core.network.engine import WEIGHTS
+    from pose2mesh_blender.core.network.torch_engine import read_weights
+
+    class OneDevice(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+            assert len({t.device.type for t in tensors if t.dim()}) <= 1, operator
+            return operator(*args, **kwargs or {})
+
+    posenet, meshnet = (part.to("meta") for part in read_weights(asset_path(WEIGHTS)))
+    joints, shape, known = (torch.zeros(2, *size, device="meta") for size in ((71, 3), (16,), (1,)))
+    with torch.no_grad(), OneDevice():
+        posenet(torch.zeros(2, 71, device="meta"))
+        meshnet(joints, shape, known)
+
+
 def test_unknown_device_is_refused() -> None:
     with pytest.raises(DeviceError, match="auto"):
         load_network("abacus")

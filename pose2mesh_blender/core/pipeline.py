@@ -87,6 +87,8 @@ class Engines:
     def estimator(self, preset: str, device: str):
         from .detection import PoseEstimator
 
+        if device != "auto" and self.network(device).engine == "torch":
+            device = "auto"  # a GPU that only torch reaches: the detectors run on the best that onnxruntime has
         return self._get(("estimator", preset, device), lambda: PoseEstimator(preset=preset, device=device))
 
     def network(self, device: str):
@@ -178,18 +180,21 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
                  {"start": settings.start, "end": int(rows[-1]), "step": settings.step}, sequence.frames[rows],
                  sequence.frames[rows] / sequence.fps, sequence.image_size, sequence.fps, intrinsics,
                  {"skeleton": sequence.skeleton})
-    if not take.detected.all():
-        people = [i for i in range(len(sequence.keypoints))
-                  if np.isfinite(sequence.keypoints[i, rows, :, 0]).any()]
-        scores = {i: prominence(sequence.keypoints[i, rows]) for i in people}
-        kept = sorted(people, key=lambda i: -scores[i])[:settings.people]
-        if not kept:
-            take.close()
-            raise FootageError(f"{sequence.path}: nobody is in the chosen frames.", "Choose other frames.")
-        take.set_people({i: f"Person {n}" for n, i in enumerate(kept, 1)})
-        for person in kept:
-            take.set_keypoints(person, sequence.keypoints[person, rows])
-        take.mark_detected(np.arange(len(rows)))
+    try:
+        if not take.detected.all():
+            people = [i for i in range(len(sequence.keypoints))
+                      if np.isfinite(sequence.keypoints[i, rows, :, 0]).any()]
+            scores = {i: prominence(sequence.keypoints[i, rows]) for i in people}
+            kept = sorted(people, key=lambda i: -scores[i])[:settings.people]
+            if not kept:
+                raise FootageError(f"{sequence.path}: nobody is in the chosen frames.", "Choose other frames.")
+            take.set_people({i: f"Person {n}" for n, i in enumerate(kept, 1)})
+            for person in kept:
+                take.set_keypoints(person, sequence.keypoints[person, rows])
+            take.mark_detected(np.arange(len(rows)))
+    except BaseException:
+        take.close()
+        raise
     return take
 
 
