@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWar
 def cache(tmp_path, monkeypatch):
     """Takes of a test lie in its own folder."""
     monkeypatch.setattr(jobs, "cache_folder", lambda context: tmp_path / "cache")
+    monkeypatch.setattr(jobs, "_clear_status", lambda: setattr(Window, "status", None))
     return tmp_path / "cache"
 
 
@@ -141,8 +142,10 @@ def test_import_folder_goes_on_after_a_bad_file(tmp_path, demo_clip, broken):
 class Window:
     """What a modal operator meets in a window: a context with timers and a status bar, and events."""
 
+    status: str | None = None
+
     def __init__(self) -> None:
-        self.status, self.timers = None, 0
+        self.timers = 0
         context = bpy.context
         self.context = SimpleNamespace(
             scene=context.scene, preferences=context.preferences, window=None, screen=context.screen,
@@ -151,7 +154,7 @@ class Window:
                                            modal_handler_add=lambda operator: True))
 
     def set_status(self, text):
-        self.status = text
+        Window.status = text
 
     def add(self, seconds, window):
         self.timers += 1
@@ -256,6 +259,29 @@ def test_killed_worker_is_a_message_and_the_next_run_goes_on(demo_clip):
     window, operator = begin(demo_clip, end=8)
     assert tick(window, operator, lambda: False) == {"FINISHED"}
     assert "9 frames" in operator.reports[0][1]
+
+
+def test_stopping_a_worker_that_has_just_died_ends_the_job(demo_clip):
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    process = jobs.client()._process
+    process.kill()
+    process.wait()
+    jobs.current.stop()
+    assert tick(window, operator, lambda: False, seconds=20) == {"CANCELLED"}
+    assert jobs.current is None
+
+
+def test_a_cached_take_that_cannot_be_continued_is_made_again(demo_clip, cache):
+    window, operator = begin(demo_clip, end=2)
+    tick(window, operator, lambda: False)
+    folder, = cache.iterdir()
+    with Take.open(folder, write=True) as take:
+        take.info["models"] = {"detectors": {"other": "ones"}}  # as after an update of the add-on
+        take.save()
+    window, operator = begin(demo_clip, end=2)
+    assert tick(window, operator, lambda: False) == {"FINISHED"}
+    assert list(cache.iterdir()) == [folder]
 
 
 def test_export_fbx_operator(tmp_path):

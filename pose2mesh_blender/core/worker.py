@@ -77,16 +77,20 @@ class WorkerClient:
         """Sends one request; starts the child when needed. A dead child answers with an error event."""
         if not self.running:
             self.start()
-        assert self._process is not None and self._process.stdin is not None
         if request.get("cmd") in ("animate", "solve"):
             self._busy = True
-        with contextlib.suppress(BrokenPipeError, OSError):  # its end comes as an event
+        self._write(request)
+
+    def _write(self, request: dict) -> None:
+        if self._process is None or self._process.stdin is None:
+            return
+        with contextlib.suppress(OSError):  # a dead child: its end comes as an event
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
 
     def cancel(self, keep: bool = False) -> None:
         """Asks the child to stop; it answers with `cancelled` (or `done` when keep or when it was ready before)."""
-        self.send({"cmd": "cancel", "keep": keep})
+        self._write({"cmd": "cancel", "keep": keep})
 
     def poll(self) -> list[dict]:
         """Events since the last call. A crash of the child is one `error` event with "crashed": true."""

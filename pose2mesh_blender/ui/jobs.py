@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import shutil
 import time
 import uuid
 from collections.abc import Callable
@@ -128,8 +129,10 @@ class Job:
 
     def _fail(self, event: dict) -> None:
         if event.get("kind") == "UnusableTakeError" and not self.retried:
-            self.retried = True  # the cache is ours: what cannot be continued is begun anew beside it
-            self._send(self.folder.with_name(f"{self.folder.name}-{uuid.uuid4().hex[:6]}"))
+            self.retried = True  # the cache is ours: what cannot be continued is begun anew
+            shutil.rmtree(self.folder, ignore_errors=True)
+            gone = not self.folder.exists()
+            self._send(self.folder if gone else self.folder.with_name(f"{self.folder.name}-{uuid.uuid4().hex[:6]}"))
             return
         if "details" in event:
             print(event["details"])  # a bug: the console shows where
@@ -251,15 +254,21 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
 def _occupy(context: bpy.types.Context) -> None:
     """Start the timer that drives a modal job."""
     global _in_window
-    manager, workspace = context.window_manager, context.workspace
+    manager = context.window_manager
     timer = manager.event_timer_add(0.1, window=context.window)
 
     def put_away() -> None:
         manager.event_timer_remove(timer)
-        workspace.status_text_set(None)
+        _clear_status()
         _redraw_sidebars(manager)
 
     _in_window = put_away
+
+
+def _clear_status() -> None:
+    """In every workspace: each one that the user went to meanwhile shows the text."""
+    for workspace in bpy.data.workspaces:
+        workspace.status_text_set(None)
 
 
 def _put_away() -> None:
