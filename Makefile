@@ -53,7 +53,7 @@ addon: $(VENV)/.stamp-demo
 bench: $(VENV)/.stamp-demo
 	$(BIN)/pose2mesh bench
 
-# A real Blender window on a virtual screen; Linux, root and about 2 GB: see tests/gui/README in docs/development.md.
+# A real Blender window on a virtual screen; Linux, root and about 2 GB: see docs/development.md.
 test-gui: $(VENV)/.stamp-demo
 	$(BIN)/python build_addon.py --platform linux-x64 --python 3.14
 	tests/gui/run.sh

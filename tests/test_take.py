@@ -1,6 +1,7 @@
 """The take folder: what it holds, that it survives damage, two writers and a full disk."""
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -57,7 +58,9 @@ def test_people_who_are_dropped_leave_no_arrays(tmp_path):
     with make(tmp_path) as take:
         for person in (0, 1, 11):
             take.set_keypoints(person, np.zeros((ROWS, 23, 3)))
+        (tmp_path / "person_photos").mkdir()
         take.set_people({1: "B"})
+    (tmp_path / "person_photos").rmdir()
     assert [p.name for p in tmp_path.glob("person_*")] == ["person_1"]
 
 
@@ -79,6 +82,25 @@ def test_one_writer_at_a_time_and_a_dead_writer_leaves_no_lock(tmp_path):
     other.kill()
     other.communicate()
     Take.open(tmp_path, write=True).close()
+
+
+def test_a_file_system_without_locks_is_written_all_the_same(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with make(tmp_path) as take:
+        take.mark_detected([0])
+    assert Take.open(tmp_path).detected[0]
+
+
+def test_a_name_that_is_no_utf8_is_kept(tmp_path):
+    with make(tmp_path) as take:
+        take.info["footage"]["path"] = "/clips/sh\udcffot.mp4"
+        take.save()
+    assert Take.open(tmp_path).footage["path"] == "/clips/sh\udcffot.mp4"
 
 
 def test_reading_take_refuses_to_write(tmp_path):

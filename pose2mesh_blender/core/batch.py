@@ -89,5 +89,5 @@ def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path],
             outcomes.append(outcome)
         out.mkdir(parents=True, exist_ok=True)
         report = {"schema": 1, "results": [asdict(o) for o in outcomes], "waiting": len(inputs) - len(outcomes)}
-        write_file(out / REPORT, json.dumps(report, indent=1, ensure_ascii=False).encode())
+        write_file(out / REPORT, json.dumps(report, indent=1).encode())
     return outcomes

@@ -15,6 +15,7 @@ process writes at a time: the operating system holds the lock and drops it when 
 """
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -36,6 +37,8 @@ from .files import (
 
 SCHEMA = 1
 VERTICES = 6890
+# What a file system that knows no locks answers (network shares): then nothing keeps a second writer away.
+_NO_LOCKS = {getattr(errno, name, 0) for name in ("ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK")} - {0}
 
 # float32 arrays per person: file name -> shape after the frame axis.
 PERSON_ARRAYS = {"keypoints": (23, 3), "vertices": (VERTICES, 3), "translation": (3,), "joints": (24, 3)}
@@ -123,7 +126,7 @@ class Take:
     def save(self) -> None:
         """Writes take.json, whole or not at all."""
         self._check_writable()
-        text = json.dumps(self.info, indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(self.info, indent=1, allow_nan=False)  # ASCII: a path may hold what UTF-8 cannot
         write_file(self.folder / "take.json", text.encode())
 
     # -- what a take says ---------------------------------------------------------------------------------------------
@@ -215,8 +218,10 @@ class Take:
         self._check_writable()
         self.info["people"] = [{"id": int(i), "name": n} for i, n in people.items()]
         self.save()
+        kept = {str(i) for i in people}
         for path in self.folder.glob("person_*"):
-            if path.name.removeprefix("person_") not in {str(i) for i in people}:
+            number = path.name.removeprefix("person_")
+            if number.isdecimal() and number not in kept:  # a folder of another name is not ours
                 self._forget(path)
                 shutil.rmtree(path, ignore_errors=True)
 
@@ -341,7 +346,9 @@ def _lock_folder(folder: Path) -> object:
             import fcntl
 
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return stream
         stream.seek(0)
         holder = stream.read(64).decode("ascii", "replace").strip() or "unknown"
         stream.close()
