@@ -3,6 +3,7 @@
 # make lint   ruff and types
 # make addon  the zips for Blender, into dist/
 # make bench  speed ratios on this machine
+# make test-gui  a click in a real Blender window, and its screenshot (Linux, root)
 # Needs make, Python 3.11 or 3.13 with venv, and the shared libraries listed in docs/development.md.
 # PYTHON=python3.13 VENV=.venv-3.13 chooses another interpreter and another environment.
 
