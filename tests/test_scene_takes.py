@@ -42,6 +42,14 @@ def test_mesh_plays_where_the_person_is(tmp_path):
     assert upright[np.argmax(upright[:, 2]), 2] > upright[:, 2].mean()
 
 
+def test_long_names_in_any_script_keep_their_numbers(tmp_path):
+    """Blender cuts names at 63 bytes, and a letter may have four."""
+    for number in (1, 2):
+        collection = takes.build_take(make_take(tmp_path / str(number) / ("長い名前の動画" * 4), 2, people=2))
+        assert collection.name.endswith(f" Take {number:03d}")
+        assert [ob.name[-9:] for ob in takes.people_of(collection)] == ["Person 01", "Person 02"]
+
+
 def test_mesh_has_uvs_smooth_faces_and_material(tmp_path):
     from pose2mesh_blender.core.body import load_body
     body = load_body()

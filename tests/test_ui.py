@@ -324,6 +324,16 @@ def test_texture_keys_and_scene_operators(tmp_path, broken):
     with pytest.raises(RuntimeError, match=r"holiday\.mp4"):
         bpy.ops.pose2mesh.set_texture(filepath=str(broken))
     assert ob.data.materials[0].node_tree.nodes.active.image.name == "skin.png"
+    plain = bpy.data.materials.new("My own")  # a material of the user's, without a place for an image
+    if bpy.app.version < (5, 0):
+        plain.use_nodes = True
+    plain.node_tree.nodes.clear()
+    ob.active_material = plain
+    assert "No texture" in [d[2] for d in draw(panels.POSE2MESH_PT_mesh)]
+    with pytest.raises(RuntimeError, match="My own has no Principled"):
+        bpy.ops.pose2mesh.set_texture(filepath=str(tmp_path / "skin.png"))
+    ob.data.materials[0] = None
+    assert bpy.ops.pose2mesh.set_texture(filepath=str(tmp_path / "skin.png")) == {"FINISHED"}
     assert bpy.ops.pose2mesh.convert_keys(relative=True) == {"FINISHED"}
     assert ob.data.shape_keys.use_relative
     assert bpy.ops.pose2mesh.convert_keys(relative=False) == {"FINISHED"}

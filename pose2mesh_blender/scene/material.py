@@ -33,7 +33,16 @@ def new_material(name: str, texture: Path | None) -> bpy.types.Material:
 
 
 def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
-    """Show `texture` on `material`, replacing the image it had. Raises ExportError when it is not a readable image."""
+    """Show `texture` on `material`, replacing the image it had.
+
+    Raises ExportError when it is not a readable image, or when the material has no place for one.
+    """
+    tree = material.node_tree
+    node: Any = texture_node(material)
+    surface: Any = next((n for n in tree.nodes if n.type == "BSDF_PRINCIPLED"), None) if tree else None
+    if node is None and surface is None:
+        raise ExportError(f"{texture}: the material {material.name} has no Principled BSDF to show it.",
+                          "Add one in the shader editor, or remove the material.")
     try:
         image = bpy.data.images.load(str(texture), check_existing=True)
     except RuntimeError as error:
@@ -43,13 +52,17 @@ def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
         raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.")
     if not image.packed_file:
         image.pack()  # the .blend must not depend on where the add-on is installed
-    tree = material.node_tree
-    node: Any = next((n for n in tree.nodes if n.type == "TEX_IMAGE"), None)
     if node is None:
-        surface = next(n for n in tree.nodes if n.type == "BSDF_PRINCIPLED")
         node = tree.nodes.new("ShaderNodeTexImage")
         node.location = (surface.location.x - 320, surface.location.y)
         tree.links.new(node.outputs["Color"], surface.inputs["Base Color"])
     node.image = image
     tree.nodes.active = node  # Workbench shows the active image node
     return image
+
+
+def texture_node(material: bpy.types.Material | None) -> bpy.types.ShaderNodeTexImage | None:
+    """The node that holds the material's image; None where there is none."""
+    tree = material.node_tree if material else None
+    found: Any = (n for n in tree.nodes if n.type == "TEX_IMAGE") if tree else ()
+    return next(iter(found), None)

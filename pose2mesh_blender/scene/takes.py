@@ -154,7 +154,7 @@ def _camera(take: Take, name: str, scene: bpy.types.Scene, start: int) -> bpy.ty
 
 def _take_name(stem: str) -> str:
     """"<Clip> Take 001", counted up past the takes that exist; Blender cuts names at 63 bytes."""
-    stem = stem[:36]
+    stem = stem.encode("utf-8", "replace")[:36].decode("utf-8", "ignore")
     number = 1
     while f"{stem} Take {number:03d}" in bpy.data.collections:
         number += 1

@@ -5,7 +5,7 @@ import textwrap
 
 import bpy
 
-from ..scene import takes
+from ..scene import material, takes
 from . import jobs
 from .people import active_take, chosen_people
 from .properties import settings_of
@@ -76,8 +76,8 @@ class POSE2MESH_PT_mesh(bpy.types.Panel):
             render = context.scene.render
             layout.label(text=f"Scene {render.fps / render.fps_base:.4g} fps, footage {take[takes.FPS]:.4g} fps")
             layout.operator("pose2mesh.match_scene", icon="SCENE_DATA")
-        image = next((n.image for n in people[0].data.materials[0].node_tree.nodes if n.type == "TEX_IMAGE"), None) \
-            if people[0].data.materials and people[0].data.materials[0] else None
+        node = material.texture_node(people[0].active_material)
+        image = node.image if node else None
         layout.label(text=image.name if image else "No texture", icon="TEXTURE")
         layout.operator("pose2mesh.set_texture", text="Choose Texture...", icon="FILE_IMAGE")
         relative = people[0].data.shape_keys.use_relative

@@ -33,9 +33,9 @@ class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignor
         path = Path(bpy.path.abspath(self.filepath))
         try:
             for ob in people:
-                if not ob.data.materials:
-                    ob.data.materials.append(material.new_material(ob.name, None))
-                material.set_texture(ob.data.materials[0], path)
+                if ob.active_material is None:
+                    ob.active_material = material.new_material(ob.name, None)
+                material.set_texture(ob.active_material, path)
         except ExportError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
