@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import Cancelled, ExportError, FootageError, Pose2MeshError
 from .files import write_file
-from .footage import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+from .footage import IMAGE_SUFFIXES, VIDEO_SUFFIXES, image_files
 from .keypoint_files import is_keypoint_input
 
 REPORT = "report.json"
@@ -41,7 +41,7 @@ def footage_in(folder: Path) -> list[Path]:
             continue
         if os.path.isdir(path):
             try:
-                if is_keypoint_input(path) or any(p.suffix.lower() in IMAGE_SUFFIXES for p in path.iterdir()):
+                if is_keypoint_input(path) or image_files(path):
                     found.append(path)
             except OSError:  # a folder that may not be read: opening it says so, and the others go on
                 found.append(path)

@@ -339,17 +339,22 @@ def natural_key(name: str) -> list:
     return [int(part) if odd % 2 else part.casefold() for odd, part in enumerate(re.split(r"(\d+)", name))]
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in the order of their frames."""
+    names = [name for name in os.listdir(folder)
+             if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")]
+    return [folder / name for name in sorted(names, key=natural_key)]
+
+
 class _Sequence(Footage):
     kind = "sequence"
 
     def __init__(self, path: Path, fps: float) -> None:
         self.path, self.fps = path, fps
-        names = [entry.name for entry in os.scandir(path)
-                 if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".")]
-        if not names:
+        self.files = image_files(path)
+        if not self.files:
             raise FootageError(f"{path} holds no images.",
                                "Choose a folder of PNG or JPEG images (videos are opened one by one).")
-        self.files = [path / name for name in sorted(names, key=natural_key)]
         self.height, self.width = _read_image(self.files[0]).shape[:2]
 
     @property

@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.footage import IMAGE_SUFFIXES, natural_key
+from ..core.footage import IMAGE_SUFFIXES, image_files
 
 SENSOR = 36.0  # mm; any value gives the same picture, this one gives focal lengths that photographers know
 BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
@@ -83,8 +83,7 @@ def first_of_sequence(folder: Path) -> Path | None:
 
     Blender counts numbers, we count files: with gaps the footage would run away from the mesh.
     """
-    files = sorted((p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != "."),
-                   key=lambda p: natural_key(p.name))
+    files = image_files(folder)
     numbers = [re.findall(r"\d+", p.stem)[-1:] for p in files]
     if len(files) > 1 and not all(numbers):
         return None
