@@ -2,12 +2,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 from bpy.props import EnumProperty
+from bpy_extras.io_utils import ExportHelper
 
+from ..core.errors import ExportError
 from ..scene import takes
-from .properties import settings_of
+from ..scene.export import export
+from .properties import Result, settings_of
 
 
 def active_take(context: bpy.types.Context) -> bpy.types.Collection | None:
@@ -41,14 +45,29 @@ def suggest_name(context: bpy.types.Context, suffix: str) -> str:
     return str(base / f"{take.name if take else 'people'}{suffix}")
 
 
-class ExportOptions:
-    """What every export asks."""
+class ExportPeople(ExportHelper, bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
+    """Base of the operators that write people to a file, and what all of them ask."""
 
     rate: EnumProperty(
         name="Frame Rate",
         items=(("FOOTAGE", "Of the Footage", "The motion keeps its real speed, one key per frame of the footage"),
                ("SCENE", "Of the Scene", "For motion that was retimed to the scene's frame rate")))
 
-    def frame_rate(self, context: bpy.types.Context) -> float | None:
-        render = context.scene.render
-        return render.fps / render.fps_base if self.rate == "SCENE" else None
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_people(cls, context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
+        self.filepath = self.filepath or suggest_name(context, self.filename_ext)  # type: ignore
+        return ExportHelper.invoke(self, context, event)  # type: ignore
+
+    def write(self, context: bpy.types.Context, path: Path) -> Result:
+        """Export to `path` and say how it went."""
+        people, render = chosen_people(context), context.scene.render
+        try:
+            export(path, people, fps=render.fps / render.fps_base if self.rate == "SCENE" else None)
+        except ExportError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Exported {len(people)} to {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
+        return {"FINISHED"}
