@@ -94,7 +94,7 @@ def test_a_crash_is_one_message(client, tmp_path, demo_clip):
     listen(client, ("ready",))
     client.send({"cmd": "animate", "input": str(demo_clip), "take": str(tmp_path / "take")})
     client._process.kill()
-    event = listen(client, seconds=10)[-1]
+    event = listen(client)[-1]
     assert event["event"] == "error" and event["crashed"] and "Finished frames are kept" in event["message"]
     assert client.poll() == [] and not client.busy and not client.running
     client.send({"cmd": "dance"})  # starts a new one
@@ -137,9 +137,9 @@ def test_runs_isolated_under_any_package_name(tmp_path):
     assert all('"error"' in line for line in lines[1:])
 
 
-def test_terminate_is_quick(client):
+def test_terminate_needs_no_force(client):
     client.start()
     listen(client, ("ready",))
-    before = time.monotonic()
-    client.terminate()
-    assert time.monotonic() - before < 3 and not client.running
+    process = client._process
+    client.terminate(timeout=60)
+    assert process.returncode == 0 and not client.running

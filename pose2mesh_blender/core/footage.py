@@ -2,7 +2,7 @@
 
 Frames are numbered from 0 in the order they are shown. A video is keyed on its presentation time stamps (PTS), so
 variable frame rates and odd time bases are right; rotation metadata is applied, so every image is upright. Nothing is
-held but one frame: memory does not grow with the length (apart from 8 bytes a frame for the list of time stamps).
+held but one frame: memory does not grow with the length (apart from the list of time stamps, a number a frame).
 """
 from __future__ import annotations
 

@@ -189,22 +189,23 @@ def serve(stdin, send) -> None:
     send({"event": "ready"})
     while (request := requests.waiting.get()) is not None:
         try:
-            send({"event": "done", "take": _answer(request, requests, engines, send)})
+            event = {"event": "done", "take": _answer(request, requests, engines, send)}
         except Cancelled:
-            send({"event": "cancelled", "take": str(request.get("take", ""))})
+            event = {"event": "cancelled", "take": str(request.get("take", ""))}
         except Pose2MeshError as error:
-            send({"event": "error", "message": str(error), "kind": type(error).__name__})
+            event = {"event": "error", "message": str(error), "kind": type(error).__name__}
         except MemoryError:
-            send({"event": "error", "message": "Not enough memory. Close other programs and start again: finished "
-                                               "frames are kept."})
+            event = {"event": "error", "message": "Not enough memory. Close other programs and start again: finished "
+                                                  "frames are kept."}
         except Exception as error:  # a bug: the parent must hear of it, and the child must live on
             import traceback
 
             traceback.print_exc()
-            send({"event": "error", "message": f"Unexpected failure: {type(error).__name__}: {error}",
-                  "details": traceback.format_exc()})
-        requests.pending -= 1
+            event = {"event": "error", "message": f"Unexpected failure: {type(error).__name__}: {error}",
+                     "details": traceback.format_exc()}
+        requests.pending -= 1  # before the event, which the parent may answer with the next request at once
         requests.cancel.clear()
+        send(event)
 
 
 def _answer(request: dict, requests: _Requests, engines, send) -> str:
