@@ -297,7 +297,7 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def _training(module: str) -> Callable[[list[str]], int]:
     def command(arguments: list[str]) -> int:
-        if importlib.util.find_spec("torch") is None:
+        if module == "train" and importlib.util.find_spec("torch") is None:
             raise Pose2MeshError(f"`pose2mesh {module}` needs torch, which is not installed.",
                                  "Install it with: pip install 'pose2mesh-blender[train]'.")
         return importlib.import_module(f".training.{module}", __package__).main(arguments) or OK
@@ -350,7 +350,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--people", type=int, metavar="N", help="as in animate")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
     for name, text in (("train", "train the network (needs torch)"),
-                       ("evaluate", "measure the network's errors (needs torch)")):
+                       ("evaluate", "measure the network's errors")):
         commands.add_parser(name, help=text, add_help=False)
     return main_parser
 

@@ -8,6 +8,7 @@ import pytest
 
 from pose2mesh_blender.core.errors import KeypointFileError
 from pose2mesh_blender.core.keypoint_files import is_keypoint_input, read_keypoint_file
+from pose2mesh_blender.core.pipeline import Settings, take_for_keypoints
 from pose2mesh_blender.core.skeletons import COCO17, SKELETONS
 
 SIZE = (640, 480)
@@ -172,3 +173,13 @@ def test_other_json_is_refused(tmp_path, content):
 
 def test_the_first_17_are_in_cocos_order():
     assert COCO17[:3] == ("nose", "left_eye", "right_eye") and SKELETONS["body23"].joints[:17] == COCO17
+
+
+def test_another_number_of_people_is_chosen_again(tmp_path):
+    np.savez(tmp_path / "two.npz", keypoints=np.stack([person("coco17"), person("coco17", 100)]), skeleton="coco17",
+             image_size=SIZE)
+    sequence = read_keypoint_file(tmp_path / "two.npz")
+    for people, kept in ((None, 2), (1, 1), (2, 2)):
+        with take_for_keypoints(sequence, tmp_path / "take", Settings(people=people)) as take:
+            assert len(take.people) == kept and take.detected.all()
+            assert all(np.isfinite(take.keypoints(p)[:, :17]).all() for p in take.people)

@@ -180,8 +180,9 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
                  {"start": settings.start, "end": int(rows[-1]), "step": settings.step}, sequence.frames[rows],
                  sequence.frames[rows] / sequence.fps, sequence.image_size, sequence.fps, intrinsics,
                  {"skeleton": sequence.skeleton})
+    chosen = {"people": settings.people}
     try:
-        if not take.detected.all():
+        if not take.detected.all() or take.info.get("chosen") != chosen:
             people = [i for i in range(len(sequence.keypoints))
                       if np.isfinite(sequence.keypoints[i, rows, :, 0]).any()]
             scores = {i: prominence(sequence.keypoints[i, rows]) for i in people}
@@ -191,6 +192,8 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
             take.set_people({i: f"Person {n}" for n, i in enumerate(kept, 1)})
             for person in kept:
                 take.set_keypoints(person, sequence.keypoints[person, rows])
+            take.info["chosen"] = chosen
+            take.save()
             take.mark_detected(np.arange(len(rows)))
     except BaseException:
         take.close()
