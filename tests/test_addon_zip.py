@@ -36,7 +36,7 @@ sys.addaudithook(guard)
 SCRIPT = """
 import json, os, sys
 import bpy, addon_utils
-zip_path, clip, out = sys.argv[1:]
+zip_path, clip, out, forbidden = sys.argv[1:]
 module = "bl_ext.user_default.pose2mesh_blender"
 done = bpy.ops.extensions.package_install_files(filepath=zip_path, repo="user_default", enable_on_install=True,
                                                 overwrite=True)
@@ -51,7 +51,11 @@ result["cameras"] = sum(o.type == "CAMERA" for o in bpy.data.objects)
 heights = [max(v.co.z for v in o.data.vertices) - min(v.co.z for v in o.data.vertices) for o in people]
 result["heights"] = heights
 addon_utils.disable(module, default_set=True)
-result["left_behind"] = [n for n in ("P2M",) if hasattr(bpy.types.Scene, "pose2mesh")]
+result["left_behind"] = hasattr(bpy.types.Scene, "pose2mesh")
+try:
+    open(forbidden)
+except PermissionError as error:
+    result["guarded"] = "read from the checkout" in str(error)
 with open(out, "w") as file:
     json.dump(result, file)
 """
@@ -145,8 +149,9 @@ def test_works_from_the_zip_alone(linux_zip: Path, bare_python: Path, demo_clip:
     clip = work / demo_clip.name
     clip.write_bytes(demo_clip.read_bytes())
     environment = {"BLENDER_USER_RESOURCES": str(user), "PATH": os.defpath, "HOME": str(tmp_path), "LANG": "C.UTF-8"}
-    done = subprocess.run([bare_python, "-I", "-c", SCRIPT, linux_zip, clip, work / "result.json"], cwd=work,
-                          env=environment, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run([bare_python, "-I", "-c", SCRIPT, linux_zip, clip, work / "result.json",
+                           ROOT / "addon_models" / "index.json"], cwd=work, env=environment, capture_output=True,
+                          text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     result = json.loads((work / "result.json").read_text())
     assert result["install"] == ["FINISHED"]
@@ -158,4 +163,6 @@ def test_works_from_the_zip_alone(linux_zip: Path, bare_python: Path, demo_clip:
     assert (vertices, faces) == (6890, 13776)
     assert keys >= 6
     assert result["cameras"] >= 1
+    assert not result["left_behind"]
+    assert result["guarded"], "the guard against reading the checkout must be at work"
     assert 1.2 < max(result["heights"]) < 2.3, "a person of a person's height, upright"
