@@ -107,6 +107,7 @@ def openpose(folder, people_per_frame):
     for number, people in enumerate(people_per_frame):
         content = {"version": 1.3, "people": [{"pose_keypoints_2d": p.ravel().tolist()} for p in people]}
         (folder / f"clip_{number:012d}_keypoints.json").write_text(json.dumps(content))
+        (folder / f"._clip_{number:012d}_keypoints.json").write_bytes(b"\0\5\x16\7")  # what macOS leaves
     return folder
 
 

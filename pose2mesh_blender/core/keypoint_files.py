@@ -123,7 +123,9 @@ def _read_json(path: Path) -> object:
 
 def _from_openpose(path: Path, image_size: tuple[int, int] | None, fps: float | None) -> KeypointSequence:
     """An OpenPose folder (`<name>_<12 digits>_keypoints.json`, one file a frame) or one such file."""
-    files = sorted(path.glob("*_keypoints.json")) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():  # macOS leaves "._" twins of files on foreign disks
+        files = sorted(f for f in path.glob("*_keypoints.json") if not f.name.startswith("."))
     if not files:
         raise KeypointFileError(f"{path} has no *_keypoints.json files.", "Choose the folder OpenPose wrote.")
     numbers = [re.search(r"(\d+)_keypoints$", f.stem) for f in files]
