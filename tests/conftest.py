@@ -34,6 +34,21 @@ def demo_clip() -> Path:
 
 
 @pytest.fixture(scope="session")
+def long_clip(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 times the demo's first picture: work that is not done before a test stops it."""
+    import av
+    import cv2
+
+    folder = tmp_path_factory.mktemp("footage") / "long"
+    folder.mkdir()
+    with av.open(str(demo_clip)) as container:
+        assert cv2.imwrite(str(folder / "long_0001.jpg"), next(container.decode(video=0)).to_ndarray(format="bgr24"))
+    for number in range(2, 601):
+        (folder / f"long_{number:04d}.jpg").hardlink_to(folder / "long_0001.jpg")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def models() -> Path:
     """The bundled weights and body."""
     folder = ROOT / "addon_models"

@@ -8,6 +8,7 @@ import sys
 import time
 
 import av
+import held_cli
 import numpy as np
 import pytest
 
@@ -147,18 +148,22 @@ def test_doctor_finds_a_healthy_installation(capsys):
 
 def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(tmp_path, demo_clip):
     out = tmp_path / "x.npz"
-    command = [sys.executable, "-m", "pose2mesh_blender.cli", "solve", str(demo_clip), "-o", str(out),
-               "--preset", "fast", "--end", "30"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    flags, end = tmp_path / "x.npz.take" / "take.json", time.monotonic() + 60
+    command = ["solve", str(demo_clip), "-o", str(out), "--preset", "fast", "--end", "30"]
+    hold = tmp_path / "hold"
+    hold.touch()
+    process = subprocess.Popen([sys.executable, held_cli.__file__, "8", str(hold), *command], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    flags, end = tmp_path / "x.npz.take" / "take.json", time.monotonic() + 120
     while not (flags.exists() and Take.open(flags.parent).detected.sum() >= 3):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    hold.unlink()
+    _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and "the same command goes on" in said and said.count("\n") == 1
     assert not out.exists()
-    assert subprocess.run(command, capture_output=True).returncode == 0
+    again = [sys.executable, "-m", "pose2mesh_blender.cli", *command]
+    assert subprocess.run(again, capture_output=True).returncode == 0
     assert out.exists() and not flags.parent.exists()
 
 

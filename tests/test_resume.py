@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import held_cli
 import numpy as np
 import pytest
 
@@ -44,10 +45,10 @@ def same(a: Take, b: Take) -> None:
 
 def test_kill_9_loses_no_finished_frame_and_the_same_command_resumes(tmp_path, demo_clip, whole):
     out, folder = tmp_path / "result.npz", tmp_path / "take"
-    command = [sys.executable, "-m", "pose2mesh_blender.cli", "solve", str(demo_clip), "-o", str(out),
-               "--preset", "fast", "--end", str(END), "--take", str(folder)]
-    for frames in (5, 12, 20):  # killed three times
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = ["solve", str(demo_clip), "-o", str(out), "--preset", "fast", "--end", str(END), "--take", str(folder)]
+    for frames in (5, 12, 20):  # killed three times, on the way to a row that it does not pass
+        process = subprocess.Popen([sys.executable, held_cli.__file__, str(frames + 8), held_cli.__file__, *command],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         flags, end = folder / "take.json", time.monotonic() + 120
         while not (flags.exists() and Take.open(folder).detected.sum() >= frames):
             assert process.poll() is None and time.monotonic() < end
@@ -60,7 +61,7 @@ def test_kill_9_loses_no_finished_frame_and_the_same_command_resumes(tmp_path, d
         kept = list(read_log(folder / "tracks.bin"))
         assert len(kept) >= finished.sum()
     before = [(ids.tolist(), keypoints.tobytes()) for _, ids, keypoints in kept[:finished.sum()]]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "pose2mesh_blender.cli", *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     after = [(ids.tolist(), keypoints.tobytes()) for _, ids, keypoints in read_log(folder / "tracks.bin")]
     assert after[:len(before)] == before

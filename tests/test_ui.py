@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import bpy
 import pytest
+from events import one_by_one
 from walking_take import make_take
 
 import pose2mesh_blender
@@ -186,7 +187,7 @@ def begin(clip, **settings):
     return window, operator
 
 
-def tick(window, operator, until, kind="TIMER", seconds=120):
+def tick(window, operator, until, kind="TIMER", seconds=300):
     """Timer events until `until()` or the operator's end."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -197,7 +198,16 @@ def tick(window, operator, until, kind="TIMER", seconds=120):
     raise AssertionError("it took too long")
 
 
-def test_modal_shows_progress_and_finishes(demo_clip):
+@pytest.fixture
+def every_event(monkeypatch):
+    """Each tick hears one event of the worker: no stage is over before it was seen."""
+    client = one_by_one(jobs.WorkerClient())
+    monkeypatch.setattr(jobs, "_client", client)
+    yield
+    client.terminate()
+
+
+def test_modal_shows_progress_and_finishes(demo_clip, every_event):
     window, operator = begin(demo_clip, end=6)
     assert not jobs.WorkerOperator.poll.__func__(SimpleNamespace(poll_message_set=lambda text: None), None)
     assert tick(window, operator, lambda: jobs.current.done and jobs.current.stage == "detect") == {"PASS_THROUGH"}
@@ -210,8 +220,8 @@ def test_modal_shows_progress_and_finishes(demo_clip):
     assert "7 frames" in operator.reports[0][1]
 
 
-def test_escape_keeps_finished_frames_and_the_next_run_goes_on(demo_clip, cache):
-    window, operator = begin(demo_clip)
+def test_escape_keeps_finished_frames_and_the_next_run_goes_on(long_clip, cache):
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect" and jobs.current.done >= 3)
     assert operator.modal(window.context, window.event("ESC")) in ({"RUNNING_MODAL"}, {"FINISHED"})
     if jobs.current:
@@ -222,22 +232,22 @@ def test_escape_keeps_finished_frames_and_the_next_run_goes_on(demo_clip, cache)
     with Take.open(folder) as take:
         assert 3 <= finished == take.done.sum() < len(take)
     assert "Animate again" in operator.reports[-1][1]
-    window, operator = begin(demo_clip)
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect")
     assert jobs.current.done >= finished
     operator.cancel(window.context)
 
 
-def test_opening_another_file_ends_the_job(demo_clip):
-    window, operator = begin(demo_clip)
+def test_opening_another_file_ends_the_job(long_clip):
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect")
     operator.cancel(window.context)
     assert (window.status, window.timers, jobs.current) == (None, 0, None)
     assert not takes.takes_in(bpy.context.scene)
 
 
-def test_switching_the_add_on_off_ends_the_job(demo_clip):
-    window, operator = begin(demo_clip)
+def test_switching_the_add_on_off_ends_the_job(long_clip):
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect")
     process = jobs.client()._process
     pose2mesh_blender.unregister()
@@ -247,28 +257,31 @@ def test_switching_the_add_on_off_ends_the_job(demo_clip):
     pose2mesh_blender.register()
 
 
-def test_killed_worker_is_a_message_and_the_next_run_goes_on(demo_clip):
+def test_killed_worker_is_a_message_and_the_next_run_goes_on(long_clip):
     before = names()
-    window, operator = begin(demo_clip, end=8)
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect" and jobs.current.done >= 2)
     os.kill(jobs.client()._process.pid, signal.SIGTERM)
     assert tick(window, operator, lambda: False) == {"CANCELLED"}
     assert operator.reports[0][0] == "ERROR"
     assert "Finished frames are kept" in operator.reports[0][1]
     assert names() == before
-    window, operator = begin(demo_clip, end=8)
+    window, operator = begin(long_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    assert jobs.current.done > 2
+    operator.modal(window.context, window.event("ESC"))
     assert tick(window, operator, lambda: False) == {"FINISHED"}
-    assert "9 frames" in operator.reports[0][1]
+    assert "of 600 frames" in operator.reports[0][1]
 
 
-def test_stopping_a_worker_that_has_just_died_ends_the_job(demo_clip):
-    window, operator = begin(demo_clip)
+def test_stopping_a_worker_that_has_just_died_ends_the_job(long_clip):
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect")
     process = jobs.client()._process
     process.kill()
     process.wait()
     jobs.current.stop()
-    assert tick(window, operator, lambda: False, seconds=20) == {"CANCELLED"}
+    assert tick(window, operator, lambda: False) == {"CANCELLED"}
     assert jobs.current is None
 
 

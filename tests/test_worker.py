@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from events import one_by_one
 
 from pose2mesh_blender.core import worker as worker_module
 from pose2mesh_blender.core.take import Take
@@ -18,20 +19,22 @@ from pose2mesh_blender.core.worker import FINISHED, WorkerClient
 
 @pytest.fixture
 def client():
-    client = WorkerClient()
+    client = one_by_one(WorkerClient())
     yield client
     client.terminate()
 
 
 def listen(client: WorkerClient, until=FINISHED, seconds: float = 120) -> list[dict]:
-    """Events up to one of the kinds in `until`."""
+    """Events up to one of the kinds in `until`; later ones are left for the next call."""
     events, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
-        for event in client.poll():
-            events.append(event)
-            if event["event"] in until:
-                return events
-        time.sleep(0.02)
+        event = next(iter(client.poll()), None)
+        if event is None:
+            time.sleep(0.02)
+            continue
+        events.append(event)
+        if event["event"] in until:
+            return events
     raise AssertionError(f"no {until} within {seconds} s: {events[-3:]}")
 
 
@@ -52,8 +55,8 @@ def test_animates_stays_warm_and_solves_again(client, tmp_path, demo_clip):
     assert np.isfinite(after).any() and np.nanmax(np.abs(after - before)) > 1e-5
 
 
-def test_cancel_keeps_finished_frames_and_can_solve_them(client, tmp_path, demo_clip):
-    request = {"cmd": "animate", "input": str(demo_clip), "take": str(tmp_path / "take"),
+def test_cancel_keeps_finished_frames_and_can_solve_them(client, tmp_path, long_clip):
+    request = {"cmd": "animate", "input": str(long_clip), "take": str(tmp_path / "take"),
                "settings": {"preset": "fast"}}
     client.send(request)
     listen(client, ("progress",))
@@ -63,8 +66,9 @@ def test_cancel_keeps_finished_frames_and_can_solve_them(client, tmp_path, demo_
             break
     client.cancel()
     assert listen(client)[-1]["event"] == "cancelled"
-    finished = int(Take.open(tmp_path / "take").detected.sum())
-    assert 3 <= finished < 60
+    take = Take.open(tmp_path / "take")
+    finished = int(take.detected.sum())
+    assert 3 <= finished < len(take)
     client.send(request)
     while listen(client, ("progress", *FINISHED))[-1].get("stage") != "detect":
         assert client.busy
@@ -108,14 +112,14 @@ from pose2mesh_blender.core.worker import WorkerClient
 client = WorkerClient()
 client.start()
 print(client._process.pid, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
     parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    end = time.monotonic() + 15
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         try:
             state = Path(f"/proc/{child}/stat").read_text().split(")")[1].split()[0]
@@ -131,7 +135,7 @@ def test_runs_isolated_under_any_package_name(tmp_path):
     """As in Blender: `-I -u`, the file's path, third-party folders as arguments, the package under a fixed name."""
     paths = [argument for p in sys.path if p for argument in ("--path", p)]
     done = subprocess.run([sys.executable, "-I", "-u", worker_module.__file__, *paths], cwd=tmp_path, text=True,
-                          input='{"cmd": "dance"}\nnonsense\n{"cmd": "quit"}\n', capture_output=True, timeout=60)
+                          input='{"cmd": "dance"}\nnonsense\n{"cmd": "quit"}\n', capture_output=True, timeout=300)
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and '"ready"' in lines[0] and len(lines) == 3, done
     assert all('"error"' in line for line in lines[1:])
