@@ -1,6 +1,10 @@
 """A take becomes Blender data: placed right, played right, and nothing of the user's is touched."""
 from __future__ import annotations
 
+from fractions import Fraction
+from pathlib import Path
+
+import av
 import bpy
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ from mathutils import Vector
 from walking_take import INTRINSICS, SIZE, make_take, world_vertices
 
 from pose2mesh_blender.core.errors import TakeError
+from pose2mesh_blender.core.footage import open_footage
 from pose2mesh_blender.scene import compat, shape_keys, takes
 
 
@@ -98,6 +103,61 @@ def test_footage_is_behind_the_mesh_and_in_step(tmp_path, demo_clip):
     again = takes.build_take(make_take(tmp_path / "again", 3, footage=demo_clip))
     assert again.name == f"{demo_clip.stem} Take 002"
     assert takes.take_camera(again).data.background_images[0].clip == background.clip
+
+
+TICKS = np.cumsum([0, 1, 1, 3, 3, 1, 5, 5, 2, 2, 2.6, 2.6, 1, 1, 1, 4.5, 4.5, 4, 5, 4.8])  # of 1/30 s
+
+
+@pytest.fixture(params=["mp4", "mkv"])  # played at the average of 12.7 fps, and at the highest of 30
+def uneven(tmp_path, request) -> Path:
+    """A clip of variable frame rate: picture i is shown at TICKS[i] / 30 s."""
+    path = tmp_path / f"uneven.{request.param}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=30)
+        stream.width, stream.height = SIZE
+        stream.codec_context.time_base = Fraction(1, 30000)
+        for number, tick in enumerate(TICKS):
+            frame = av.VideoFrame.from_ndarray(np.full((*SIZE[::-1], 3), 10 * number, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * tick), Fraction(1, 30000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_mesh_keeps_step_with_footage_of_variable_rate(tmp_path, uneven):
+    footage = open_footage(uneven)
+    take = make_take(tmp_path / "take", len(TICKS), footage=uneven, fps=footage.fps,
+                     timestamps=np.array([frame.timestamp for frame in footage.frames()]))
+    collection = takes.build_take(take, match_scene=True)
+    clip = takes.take_camera(collection).data.background_images[0].clip
+    places = 1 + TICKS / 30 * clip.fps  # Blender plays it by time
+    assert np.abs(places - 1 - np.arange(len(TICKS))).max() > 2
+    ob, = takes.people_of(collection)
+    for row in range(len(TICKS)):
+        assert np.abs(shown(ob, places[row]) - world_vertices(take, 0, row)).max() < 1e-2
+    assert compat.key_frames(compat.find_curve(ob, "location"))[:, 0] == pytest.approx(places, abs=0.05)
+    assert not [p for p in compat.find_curve(ob.data.shape_keys, "eval_time").keyframe_points
+                if p.interpolation == "CONSTANT"], "a long wait for the next picture is no absence"
+    scene = bpy.context.scene
+    assert collection[takes.FPS] == ob[takes.FPS] == clip.fps
+    assert abs(scene.render.fps / scene.render.fps_base - clip.fps) < 1e-3
+    assert (clip.frame_start, scene.frame_start, scene.frame_end) == (1, 1, int(np.ceil(places[-1])))
+    before = [shown(ob, frame) for frame in range(1, scene.frame_end + 1)]
+    shape_keys.to_relative(ob)
+    assert max(np.abs(a - shown(ob, f)).max() for f, a in enumerate(before, 1)) < 1e-5
+
+
+def test_frames_that_were_not_reached_have_no_time_yet(tmp_path, uneven):
+    footage = open_footage(uneven)
+    stamps = np.arange(len(TICKS)) / footage.fps
+    stamps[:12] = TICKS[:12] / 30
+    take = make_take(tmp_path / "take", len(TICKS), footage=uneven, fps=footage.fps, timestamps=stamps)
+    take._mark("detected", np.arange(12, len(TICKS)), 0)
+    take._mark("solved", np.arange(12, len(TICKS)), 0)
+    ob, = takes.people_of(takes.build_take(take))
+    hidden = compat.key_frames(compat.find_curve(ob, "hide_render"))
+    assert hidden[:, 1].tolist() == [0, 1]
+    assert hidden[1, 0] > 1 + TICKS[11] / 30 * footage.fps
 
 
 def pictures(folder, numbers):

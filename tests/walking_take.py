@@ -44,11 +44,15 @@ def walk(count: int, body: Body, phase: float = 0.0) -> tuple[np.ndarray, np.nda
 
 
 def make_take(folder: Path, count: int = 12, people: int = 1, *, first: int = 0, step: int = 1, fps: float = FPS,
-              absent: slice | None = None, footage: Path | None = None) -> Take:
-    """A finished take: `people` walkers side by side, the last of them away in rows `absent`."""
+              absent: slice | None = None, footage: Path | None = None, timestamps: np.ndarray | None = None) -> Take:
+    """A finished take: `people` walkers side by side, the last of them away in rows `absent`.
+
+    timestamps: (count,) seconds, default those of a constant rate.
+    """
     body = load_body()
     frames = first + step * np.arange(count)
-    take = Take.create(folder, frames=frames, timestamps=frames / fps, image_size=SIZE, fps=fps, intrinsics=INTRINSICS,
+    timestamps = frames / fps if timestamps is None else timestamps
+    take = Take.create(folder, frames=frames, timestamps=timestamps, image_size=SIZE, fps=fps, intrinsics=INTRINSICS,
                        footage={"path": str(footage), "identity": {}, "kind": "video"} if footage else {})
     take.info["world_from_camera"] = WORLD_FROM_CAMERA.tolist()
     take.set_people({i: f"Person {i + 1}" for i in range(people)})

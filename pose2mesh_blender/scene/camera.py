@@ -37,23 +37,43 @@ def new_camera(name: str, intrinsics: np.ndarray, size: tuple[int, int], world_f
     return ob
 
 
-def show_footage(camera: bpy.types.Object, path: Path, first_frame: int) -> bool:
-    """Put the footage behind everything the camera sees, its first picture at scene frame `first_frame`.
+def load_footage(path: Path) -> bpy.types.Image | bpy.types.MovieClip | None:
+    """The footage as Blender shows it, a clip with no place in time yet; None, and nothing new, when it cannot.
 
-    path: video, image, or folder of images. Answers False, and changes nothing, when Blender cannot show it.
+    path: video, image, or folder of images.
     """
     picture = path if not path.is_dir() else first_of_sequence(path)
     if picture is None or not picture.is_file():
-        return False
-    still = picture == path and path.suffix.lower() in IMAGE_SUFFIXES
+        return None
     try:
-        source = bpy.data.images.load(str(path), check_existing=True) if still else _clip(picture, first_frame)
+        if picture == path and path.suffix.lower() in IMAGE_SUFFIXES:
+            return bpy.data.images.load(str(path), check_existing=True)
+        clip = bpy.data.movieclips.load(str(picture))
     except RuntimeError:
-        return False
+        return None
+    if not clip.frame_duration:  # a clip that cannot be decoded still has a size
+        bpy.data.movieclips.remove(clip)
+        return None
+    return clip
+
+
+def place_clip(clip: bpy.types.MovieClip, first_frame: int) -> bpy.types.MovieClip:
+    """Let the clip start there; one that does already is used again in its place, none is moved."""
+    path = Path(bpy.path.abspath(clip.filepath))
+    for other in bpy.data.movieclips:
+        if other != clip and Path(bpy.path.abspath(other.filepath)) == path and other.frame_start == first_frame:
+            bpy.data.movieclips.remove(clip)
+            return other
+    clip.frame_start = first_frame
+    return clip
+
+
+def show_footage(camera: bpy.types.Object, source: bpy.types.Image | bpy.types.MovieClip) -> None:
+    """Put the footage behind everything the camera sees."""
     data = camera.data
     data.show_background_images = True
     background = data.background_images.new()
-    if still:
+    if isinstance(source, bpy.types.Image):
         background.image = source
     else:
         background.source = "MOVIE_CLIP"
@@ -62,20 +82,6 @@ def show_footage(camera: bpy.types.Object, path: Path, first_frame: int) -> bool
     background.frame_method = "FIT"
     background.display_depth = "BACK"
     background.show_expanded = False
-    return True
-
-
-def _clip(path: Path, first_frame: int) -> bpy.types.MovieClip:
-    """A MovieClip that starts there; one that is loaded already is used again, none is moved."""
-    for clip in bpy.data.movieclips:
-        if Path(bpy.path.abspath(clip.filepath)) == path and clip.frame_start == first_frame:
-            return clip
-    clip = bpy.data.movieclips.load(str(path))
-    if not clip.frame_duration:  # a clip that cannot be decoded still has a size
-        bpy.data.movieclips.remove(clip)
-        raise RuntimeError("Blender cannot decode it")
-    clip.frame_start = first_frame
-    return clip
 
 
 def first_of_sequence(folder: Path) -> Path | None:

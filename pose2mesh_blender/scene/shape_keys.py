@@ -13,19 +13,28 @@ from . import compat
 SPACING = 10.0  # Blender places absolute keys at eval_time 0 (Basis), 10, 20, ...
 
 
-def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: str) -> None:
+def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: str,
+             held: np.ndarray | None = None) -> None:
     """Basis (the mesh as it is) and one absolute shape key per frame, played by one `eval_time` curve.
 
     frames: (N,) increasing scene frames. vertices: iterable of N float32 arrays (V, 3) in the object's space.
+    held: (N,) bool, which poses stay until the next key (default: those before a gap in `frames`).
     """
     ob.shape_key_add(name="Basis")
     for frame, positions in zip(frames, vertices):
-        block = ob.shape_key_add(name=f"f{frame:06d}", from_mix=False)
+        block = ob.shape_key_add(name=f"f{int(frame):06d}", from_mix=False)
         block.points.foreach_set("co", np.ascontiguousarray(positions, np.float32).ravel())
     key = ob.data.shape_keys
     key.use_relative = False
     key.name = ob.data.name
-    _write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1))
+    _write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1),
+                     gaps(frames) if held is None else held)
+
+
+def gaps(steps: np.ndarray) -> np.ndarray:
+    """(N,) increasing numbers -> (N,) bool: after which of them comes a longer step than usual."""
+    step = np.diff(steps)
+    return np.append(step > 1.5 * np.median(step) if len(step) else [], False).astype(bool)
 
 
 def to_relative(ob: bpy.types.Object, by_index: bool = False) -> None:
@@ -90,11 +99,8 @@ def to_absolute(ob: bpy.types.Object) -> None:
 
 
 def _write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: np.ndarray,
-                     held: np.ndarray | None = None) -> None:
-    """The `eval_time` curve with as few points as the motion allows; holds the pose over gaps (absent person)."""
-    if held is None:
-        step = np.diff(frames)
-        held = np.append(step > 1.5 * np.median(step) if len(step) else [], False).astype(bool)
+                     held: np.ndarray) -> None:
+    """The `eval_time` curve with as few points as the motion allows; `held` poses stay until the next one."""
     keep = np.ones(len(frames), bool)
     keep[1:-1] = (np.abs(np.diff(frames, 2)) > 1e-6) | (np.abs(np.diff(times, 2)) > 1e-6) | held[1:-1] | held[:-2]
     bag = compat.new_action(key, name)

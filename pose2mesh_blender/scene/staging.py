@@ -93,12 +93,12 @@ def _bake_transform(copy: bpy.types.Object, ob: bpy.types.Object, scene: bpy.typ
 
 
 def _range(objects: Sequence[bpy.types.Object], scene: bpy.types.Scene) -> tuple[float, float]:
-    """First and last frame with a key on any of the objects."""
+    """First (as a whole frame) and last frame with a key on any of the objects."""
     frames = [compat.key_frames(curve)[[0, -1], 0] for ob in objects for owner in (ob, ob.data.shape_keys)
               for curve in compat.curves(owner) if len(curve.keyframe_points)]
     if not frames:
         return scene.frame_current, scene.frame_current
-    return float(np.min(frames)), float(np.max(frames))
+    return float(np.floor(np.min(frames))), float(np.max(frames))
 
 
 def _blocks() -> set[bpy.types.ID]:

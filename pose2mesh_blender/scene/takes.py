@@ -11,6 +11,7 @@ from ..core.body import Body, load_body
 from ..core.errors import TakeError
 from ..core.take import Take
 from . import camera, compat, material, mesh, shape_keys
+from .timing import Timing, timing_of
 
 # Custom properties by which operators and exports recognise what is ours.
 TAKE, PERSON, FPS, SIZE, RANGE = ("pose2mesh_take", "pose2mesh_person", "pose2mesh_fps", "pose2mesh_size",
@@ -21,7 +22,8 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
                texture: Path | None = None, body: Body | None = None, relative: bool = False) -> bpy.types.Collection:
     """Put a solved take into `scene` (default: the current one) and return its new collection.
 
-    Frame i of the footage lands on scene frame `scene.frame_start + i`, one picture per scene frame.
+    Frame i of the footage lands on scene frame `scene.frame_start + i`, one picture per scene frame; footage of a
+    variable rate is placed by its time stamps, as Blender plays it.
     match_scene: also give the scene the footage's frame rate, size, range and camera; otherwise nothing of the
     scene changes but the added collection. texture: image in SMPL's UV layout (default: the bundled one).
     relative: store relative instead of absolute shape keys.
@@ -40,13 +42,13 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
         collection = bpy.data.collections.new(name)
         scene.collection.children.link(collection)
         collection[TAKE] = str(take.folder)
-        collection[FPS] = take.fps
+        ob, timing = _camera(take, name, scene)
+        collection.objects.link(ob)
+        collection[FPS] = timing.fps
         collection[SIZE] = take.image_size
-        start = scene.frame_start
-        collection[RANGE] = (start + int(take.frames[0]), start + int(take.frames[-1]))
-        collection.objects.link(_camera(take, name, scene, start))
+        collection[RANGE] = timing.range
         for number, (person, rows) in enumerate(people.items(), 1):
-            ob = _person(take, person, rows, f"{name} Person {number:02d}", body, texture, start)
+            ob = _person(take, person, rows, f"{name} Person {number:02d}", body, texture, timing)
             collection.objects.link(ob)
             if relative:
                 shape_keys.to_relative(ob)
@@ -109,7 +111,7 @@ def present(take: Take, person: int) -> np.ndarray:
 
 
 def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, texture: Path | None,
-            start: int) -> bpy.types.Object:
+            timing: Timing) -> bpy.types.Object:
     """Mesh object: location curves carry the pelvis through the world, shape keys the pose around it."""
     rotation = take.world_from_camera[:3, :3].astype(np.float32)
     stored = take.vertices(person)
@@ -117,20 +119,20 @@ def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, te
     data = mesh.new_mesh(name, first, body.faces, body.vt, body.ft)
     data.materials.append(material.new_material(name, texture))
     ob = bpy.data.objects.new(name, data)
-    ob[PERSON], ob[FPS] = person, take.fps
-    frames = start + take.frames[rows]
+    ob[PERSON], ob[FPS] = person, timing.fps
+    frames = timing.frames[rows]
 
     def posed() -> Iterator[np.ndarray]:
         for row in rows:
             yield stored[row] @ rotation.T
 
-    shape_keys.add_keys(ob, frames, posed(), name)
+    shape_keys.add_keys(ob, frames, posed(), name, shape_keys.gaps(rows))
     places = take.translation(person)[rows] @ rotation.T + take.world_from_camera[:3, 3]
     ob.location = places[0]
     bag = compat.new_action(ob, name)
     for axis in range(3):
         compat.add_curve(bag, "location", frames, places[:, axis], index=axis)
-    _hide_while_absent(bag, start + take.frames, np.isin(np.arange(len(take)), rows))
+    _hide_while_absent(bag, timing.frames, np.isin(np.arange(len(take)), rows))
     return ob
 
 
@@ -143,13 +145,19 @@ def _hide_while_absent(bag: bpy.types.ActionChannelbag, frames: np.ndarray, here
         compat.add_curve(bag, path, frames[changes], ~here[changes], interpolation=compat.CONSTANT)
 
 
-def _camera(take: Take, name: str, scene: bpy.types.Scene, start: int) -> bpy.types.Object:
+def _camera(take: Take, name: str, scene: bpy.types.Scene) -> tuple[bpy.types.Object, Timing]:
+    """Camera with the footage, and when that shows the take's frames."""
     render = scene.render
     aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
     ob = camera.new_camera(f"{name} Camera", take.intrinsics, take.image_size, take.world_from_camera, aspect)
-    if take.footage.get("path") and take.footage.get("kind") != "keypoints":
-        camera.show_footage(ob, Path(take.footage["path"]), start)
-    return ob
+    path = take.footage.get("path")
+    source = camera.load_footage(Path(path)) if path and take.footage.get("kind") != "keypoints" else None
+    timing = timing_of(take, scene.frame_start, source.fps if isinstance(source, bpy.types.MovieClip) else 0.0)
+    if isinstance(source, bpy.types.MovieClip):
+        source = camera.place_clip(source, timing.clip_start)
+    if source:
+        camera.show_footage(ob, source)
+    return ob, timing
 
 
 def _take_name(stem: str) -> str:

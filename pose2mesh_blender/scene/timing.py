@@ -1,0 +1,45 @@
+"""When the frames of a take are shown in a scene: in step with the footage behind the mesh."""
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..core.take import Take
+
+STRAY = 0.25  # of a frame: how far a constant rate may be off where it says it is
+ROUNDING = 0.05  # of a frame: what time stamps in whole milliseconds are off
+
+
+class Timing(NamedTuple):
+    """frames: (T,) scene frame of every row of the take, whole numbers for footage of a constant rate; fps: scene
+    frames per second at which it plays at its real speed; clip_start: scene frame of the footage's first picture.
+    """
+    frames: np.ndarray
+    fps: float
+    clip_start: int
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """First and last scene frame: those that show the first and the last picture."""
+        return int(np.ceil(self.frames[0])), int(np.ceil(self.frames[-1]))
+
+
+def timing_of(take: Take, start: int, clip_fps: float = 0.0) -> Timing:
+    """Frame i of the footage on scene frame `start` + i, or where Blender shows it.
+
+    clip_fps: rate at which Blender plays the footage, 0 when it shows none or counts pictures. Blender plays a video
+    by time: a scene frame shows the last picture whose time has come. Where the rate varies these are not the
+    pictures' numbers, so there the rows lie on their time stamps, between whole frames.
+    """
+    known = take.detected  # other rows have no time stamps of their own yet
+    stray = np.abs(take.timestamps * clip_fps - take.frames)[known]
+    if not clip_fps or not len(stray) or stray.max() <= STRAY:
+        return Timing(start + take.frames, take.fps, start)
+    last = take.frames[known][-1]
+    seconds = np.interp(take.frames, take.frames[known], take.timestamps[known])
+    seconds += np.maximum(take.frames - last, 0) / take.fps
+    places = seconds * clip_fps
+    whole = np.round(places)
+    # time stamps are rounded themselves, and most of them mean a whole frame
+    return Timing(start + np.where(np.abs(places - whole) < ROUNDING, whole, places), clip_fps, start)
