@@ -87,7 +87,7 @@ def test_empty_folder_and_folder_of_other_things(capsys, tmp_path):
 
 
 def test_start_after_the_end(capsys, tmp_path, demo_clip):
-    assert "--start" in refused(capsys, tmp_path, demo_clip, "--start", "100000")
+    assert "smaller first frame (--start)" in refused(capsys, tmp_path, demo_clip, "--start", "100000")
 
 
 @pytest.mark.parametrize(("change", "words"), [

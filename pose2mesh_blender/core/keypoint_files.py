@@ -107,7 +107,7 @@ def _from_npz(path: Path, fps: float | None) -> KeypointSequence:
         good = intrinsics.shape == (3, 3) and intrinsics.dtype.kind in "fiu" and np.isfinite(intrinsics).all()
         if not good or intrinsics[0, 0] <= 0 or intrinsics[1, 1] <= 0:
             raise KeypointFileError(f"{path}: intrinsics must be a (3, 3) camera matrix in pixels with positive focal "
-                                    "lengths.", "Correct it, or leave it out and use --fov.")
+                                    "lengths.", "Correct it, or leave it out and give the field of view (--fov).")
         intrinsics = intrinsics.astype(np.float64)
     return _checked(path, keypoints.astype(np.float32), np.arange(keypoints.shape[1]), tuple(size.reshape(-1).tolist()),
                     intrinsics, rate, skeleton)
@@ -264,7 +264,8 @@ def _checked(path: Path, keypoints: np.ndarray, frames: np.ndarray, size: tuple 
     if keypoints.shape[0] == 0 or keypoints.shape[1] == 0:
         raise KeypointFileError(f"{path} holds no frames or no people.", "Choose a file in which a person was found.")
     if size is None:
-        raise KeypointFileError(f"{path} does not say how large the picture was.", "Add --image-size W H.")
+        raise KeypointFileError(f"{path} does not say how large the picture was.",
+                                "Give the image size (--image-size W H).")
     if not all(np.isfinite(v) and v > 0 and v == int(v) for v in size):
         raise KeypointFileError(f"{path}: image_size {tuple(size)} must be two positive whole numbers.",
                                 "Give the width and height of the footage in pixels.")

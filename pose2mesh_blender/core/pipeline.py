@@ -28,7 +28,8 @@ from .track_log import TrackLog
 Progress = Callable[[str, int, int], None]
 STATE = "detection.json"  # what the estimator and the tracker remember of the frames before
 MESH_CHUNK = 32  # rows
-OTHER_TAKE = "Delete the take folder, or name another one with --take."
+OTHER_TAKE = "Delete the take folder, or name another one (--take)."
+SMALLER_START = "Choose a smaller first frame (--start)."
 
 
 @dataclass
@@ -154,8 +155,8 @@ def take_for_footage(footage: Footage, folder: Path, settings: Settings) -> Take
     end = footage.frame_count - 1 if settings.end is None else min(settings.end, footage.frame_count - 1)
     frames = np.arange(settings.start, end + 1, settings.step)
     if not len(frames):
-        raise FootageError(f"{footage.path} has {footage.frame_count} frames; none is left after --start "
-                           f"{settings.start}.", "Choose a smaller --start.")
+        raise FootageError(f"{footage.path} has {footage.frame_count} frames; none is left from frame "
+                           f"{settings.start} on.", SMALLER_START)
     size = (footage.width, footage.height)
     return _take(folder, {"path": str(Path(footage.path).resolve()), "identity": footage.identity(),
                           "kind": footage.kind},
@@ -170,8 +171,8 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
     end = count - 1 if settings.end is None else min(settings.end, count - 1)
     rows = np.arange(settings.start, end + 1, settings.step)
     if not len(rows):
-        raise FootageError(f"{sequence.path} has {count} frames; none is left after --start {settings.start}.",
-                           "Choose a smaller --start.")
+        raise FootageError(f"{sequence.path} has {count} frames; none is left from frame {settings.start} on.",
+                           SMALLER_START)
     digest = hashlib.sha256(sequence.keypoints.tobytes()).hexdigest()
     intrinsics = sequence.intrinsics
     if intrinsics is None or settings.focal or settings.fov:

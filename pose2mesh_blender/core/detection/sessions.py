@@ -29,7 +29,7 @@ def providers_for(device: str) -> list[str]:
         raise DeviceError(f"There is no device {device!r}.", f"Use auto or one of {', '.join(PROVIDERS)}.")
     if provider not in available:
         raise DeviceError(f"This onnxruntime has no {provider}, which device {device!r} needs.",
-                          "Use --device auto or cpu, or install the onnxruntime package made for your device.")
+                          "Choose the device auto or cpu (--device), or install the onnxruntime made for yours.")
     return [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
 
 

@@ -24,7 +24,7 @@ def torch_device(device: str) -> str:
         return next(name for name, ok in there.items() if ok)
     name = {"rocm": "cuda"}.get(device, device)  # ROCm builds of torch speak of CUDA
     if not there.get(name):
-        raise DeviceError(f"torch finds no {device} device here.", "Use --device auto or cpu.")
+        raise DeviceError(f"torch finds no {device} device here.", "Choose the device auto or cpu (--device).")
     return name
 
 
