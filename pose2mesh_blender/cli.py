@@ -82,7 +82,7 @@ def check_outputs(outputs: list[Path], allowed: tuple[str, ...] = FORMATS, sourc
             raise ExportError(f"{path} is the input and would be overwritten.", "Give the output another name.")
         if path.suffix.lower() in BLENDER_FORMATS and importlib.util.find_spec("bpy") is None:
             raise ExportError(f"{path}: {path.suffix} files are written by Blender's Python module, which is not "
-                              "installed.", "Install it with: pip install 'pose2mesh-blender[blender]'.")
+                              "installed.", "In a checkout: pip install '.[blender]'.")
         if path.suffix.lower() in (".mp4", ".png") and importlib.util.find_spec("cv2") is None:
             raise ExportError(f"{path}: pictures need OpenCV, which is not installed.",
                               "Install it with: pip install opencv-python-headless.")
@@ -299,7 +299,7 @@ def _training(module: str) -> Callable[[list[str]], int]:
     def command(arguments: list[str]) -> int:
         if module == "train" and importlib.util.find_spec("torch") is None:
             raise Pose2MeshError(f"`pose2mesh {module}` needs torch, which is not installed.",
-                                 "Install it with: pip install 'pose2mesh-blender[train]'.")
+                                 "In a checkout: pip install '.[train]'.")
         return importlib.import_module(f".training.{module}", __package__).main(arguments) or OK
 
     return command
