@@ -50,7 +50,8 @@ def texture(folder: Path) -> Path:
 
 @pytest.fixture
 def exported(tmp_path):
-    """A take that starts at footage frame 6 (scene frame 7) with two people, as FBX."""
+    """A take that starts at footage frame 6 and scene frame 7 with two people, as FBX."""
+    bpy.context.scene.frame_start = 7
     take = make_take(tmp_path / "take", 12, people=2, first=6)
     collection = takes.build_take(take, texture=texture(tmp_path))
     path = tmp_path / "walk.fbx"

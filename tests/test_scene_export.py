@@ -179,7 +179,7 @@ def test_blend_opens_and_plays(tmp_path, take, people):
     save_blend(tmp_path / "x.blend")
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "x.blend"))
     for row in (3, 6):
-        for person, points in enumerate(imported_points(1 + 3 + row)):
+        for person, points in enumerate(imported_points(1 + row)):
             assert np.abs(points - world_vertices(take, person, row)).max() < 1e-5
 
 
@@ -197,7 +197,7 @@ def test_fresh_file_of_a_command(tmp_path, take):
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "out" / "x.blend"))
     scene = bpy.context.scene
     assert scene.render.fps == FPS
-    assert (scene.frame_start, scene.frame_end) == (4, 11)
+    assert (scene.frame_start, scene.frame_end) == (1, 8)
     assert scene.camera.type == "CAMERA"
     assert sorted(ob.type for ob in scene.objects) == ["CAMERA", "LIGHT", "MESH", "MESH"]
     spaces = [a.spaces.active for s in bpy.data.screens for a in s.areas if a.type == "VIEW_3D"]

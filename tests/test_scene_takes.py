@@ -41,8 +41,8 @@ def test_mesh_plays_where_the_person_is(tmp_path):
     for number, ob in enumerate(people):
         for row in (0, 4, 11):
             expected = world_vertices(take, number, row)
-            assert np.abs(shown(ob, 1 + 5 + row) - expected).max() < 1e-5
-    upright = shown(people[0], 6)
+            assert np.abs(shown(ob, 1 + row) - expected).max() < 1e-5
+    upright = shown(people[0], 1)
     assert upright[:, 2].max() - upright[:, 2].min() > 1.4
     assert upright[np.argmax(upright[:, 2]), 2] > upright[:, 2].mean()
 
@@ -158,6 +158,32 @@ def test_frames_that_were_not_reached_have_no_time_yet(tmp_path, uneven):
     hidden = compat.key_frames(compat.find_curve(ob, "hide_render"))
     assert hidden[:, 1].tolist() == [0, 1]
     assert hidden[1, 0] > 1 + TICKS[11] / 30 * footage.fps
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_later_first_frame_starts_with_the_scene_and_stays_there(tmp_path, demo_clip, step):
+    scene = bpy.context.scene
+    scene.frame_start = 11
+    take = make_take(tmp_path / "take", 3, first=50, step=step, fps=60.0, footage=demo_clip)
+    for _ in range(3):
+        collection = takes.build_take(take, match_scene=True)
+        assert (scene.frame_start, scene.frame_end) == (11, 11 + 2 * step)
+        ob, = takes.people_of(collection)
+        assert np.abs(shown(ob, 11 + step) - world_vertices(take, 0, 1)).max() < 1e-5
+        clip = takes.take_camera(collection).data.background_images[0].clip
+        assert clip.frame_start == 11 - 50, "the footage's picture 50 is behind the mesh"
+
+
+def test_later_first_frame_of_footage_of_variable_rate(tmp_path, uneven):
+    footage = open_footage(uneven)
+    stamps = np.array([frame.timestamp for frame in footage.frames(6, 15)])
+    take = make_take(tmp_path / "take", 10, first=6, footage=uneven, fps=footage.fps, timestamps=stamps)
+    collection = takes.build_take(take, match_scene=True)
+    clip = takes.take_camera(collection).data.background_images[0].clip
+    ob, = takes.people_of(collection)
+    keys = compat.key_frames(compat.find_curve(ob, "location"))[:, 0]
+    assert keys == pytest.approx(clip.frame_start + stamps * clip.fps, abs=0.05)
+    assert 0 < keys[0] <= 1 == bpy.context.scene.frame_start
 
 
 def pictures(folder, numbers):
@@ -278,7 +304,7 @@ def test_match_scene_is_an_option(tmp_path):
     assert takes.scene_matches(scene, collection)
     assert abs(scene.render.fps / scene.render.fps_base - 30000 / 1001) < 1e-3
     assert (scene.render.resolution_x, scene.render.resolution_y) == SIZE
-    assert (scene.frame_start, scene.frame_end, scene.frame_current) == (5, 7, 5)
+    assert (scene.frame_start, scene.frame_end, scene.frame_current) == (1, 3, 1)
     assert scene.camera == takes.take_camera(collection)
 
 

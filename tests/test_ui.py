@@ -98,7 +98,7 @@ def test_animate_takes_the_scenes_settings_unless_told(demo_clip):
     settings.match_scene = True
     assert bpy.ops.pose2mesh.animate(end=4) == {"FINISHED"}
     take, = takes.takes_in(bpy.context.scene)
-    assert tuple(take[takes.RANGE]) == (4, 5)
+    assert tuple(take[takes.RANGE]) == (1, 2)
     assert takes.scene_matches(bpy.context.scene, take)
 
 

@@ -22,7 +22,7 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
                texture: Path | None = None, body: Body | None = None, relative: bool = False) -> bpy.types.Collection:
     """Put a solved take into `scene` (default: the current one) and return its new collection.
 
-    Frame i of the footage lands on scene frame `scene.frame_start + i`, one picture per scene frame; footage of a
+    The take's first frame lands on `scene.frame_start`, then one picture of the footage per scene frame; footage of a
     variable rate is placed by its time stamps, as Blender plays it.
     match_scene: also give the scene the footage's frame rate, size, range and camera; otherwise nothing of the
     scene changes but the added collection. texture: image in SMPL's UV layout (default: the bundled one).

@@ -26,7 +26,7 @@ class Timing(NamedTuple):
 
 
 def timing_of(take: Take, start: int, clip_fps: float = 0.0) -> Timing:
-    """Frame i of the footage on scene frame `start` + i, or where Blender shows it.
+    """The take's first frame on scene frame `start`, the others one by one after it or where Blender shows them.
 
     clip_fps: rate at which Blender plays the footage, 0 when it shows none or counts pictures. Blender plays a video
     by time: a scene frame shows the last picture whose time has come. Where the rate varies these are not the
@@ -35,11 +35,14 @@ def timing_of(take: Take, start: int, clip_fps: float = 0.0) -> Timing:
     known = take.detected  # other rows have no time stamps of their own yet
     stray = np.abs(take.timestamps * clip_fps - take.frames)[known]
     if not clip_fps or not len(stray) or stray.max() <= STRAY:
-        return Timing(start + take.frames, take.fps, start)
+        clip_start = start - int(take.frames[0])
+        return Timing(clip_start + take.frames, take.fps, clip_start)
     last = take.frames[known][-1]
     seconds = np.interp(take.frames, take.frames[known], take.timestamps[known])
     seconds += np.maximum(take.frames - last, 0) / take.fps
     places = seconds * clip_fps
     whole = np.round(places)
     # time stamps are rounded themselves, and most of them mean a whole frame
-    return Timing(start + np.where(np.abs(places - whole) < ROUNDING, whole, places), clip_fps, start)
+    places = np.where(np.abs(places - whole) < ROUNDING, whole, places)
+    clip_start = start - int(np.ceil(places[0]))
+    return Timing(clip_start + places, clip_fps, clip_start)
