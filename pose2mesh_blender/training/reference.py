@@ -25,7 +25,7 @@ def _graph(count: int, seed: int) -> Tensor:
     pairs = rng.integers(0, count, (2, int(count * (DEGREE - 1) / 2)))
     rows, columns = np.r_[pairs[0], pairs[1], np.arange(count)], np.r_[pairs[1], pairs[0], np.arange(count)]
     return torch.sparse_coo_tensor(np.stack([rows, columns]), rng.normal(size=len(rows)) * .2, (count, count),
-                                   dtype=torch.float32).coalesce()
+                                   dtype=torch.float32, check_invariants=True).coalesce()
 
 
 class _Conv(nn.Module):
