@@ -124,6 +124,34 @@ def test_refusals_name_the_file_and_leave_the_scene(case, broken, tmp_path, demo
     assert jobs.current is None
 
 
+@pytest.mark.parametrize("case", ["no rights", "a file in the way"])
+def test_cache_that_cannot_be_used_is_a_message(case, tmp_path, demo_clip, monkeypatch):
+    """Wherever it fails: Blender makes the folder itself when none is chosen."""
+    (tmp_path / "taken").write_text("")
+
+    def cache_folder(context):
+        if case == "no rights":
+            raise PermissionError(13, "Permission denied", "/locked/takes")
+        return tmp_path / "taken"
+
+    monkeypatch.setattr(jobs, "cache_folder", cache_folder)
+    with pytest.raises(RuntimeError, match=r"(/locked/takes|taken) cannot be used as cache") as caught:
+        bpy.ops.pose2mesh.animate(filepath=str(demo_clip))
+    assert "Traceback" not in str(caught.value)
+    assert jobs.current is None
+
+
+def test_python_that_cannot_be_started_is_not_blamed_on_the_cache(demo_clip, monkeypatch):
+    jobs.shut_down()
+    monkeypatch.setattr("sys.executable", "/gone/python")
+    with pytest.raises(RuntimeError, match="Python cannot be started") as caught:
+        bpy.ops.pose2mesh.animate(filepath=str(demo_clip))
+    assert "cache" not in str(caught.value)
+    assert jobs.current is None
+    monkeypatch.undo()
+    jobs.shut_down()  # its client would go on looking there
+
+
 def test_import_folder_goes_on_after_a_bad_file(tmp_path, demo_clip, broken):
     folder = tmp_path / "footage"
     folder.mkdir()
@@ -255,6 +283,21 @@ def test_switching_the_add_on_off_ends_the_job(long_clip):
     assert (window.status, window.timers) == (None, 0)
     assert operator.modal(window.context, window.event("TIMER")) == {"CANCELLED"}
     pose2mesh_blender.register()
+
+
+def test_worker_ends_even_when_the_window_is_gone(demo_clip, monkeypatch):
+    window, operator = begin(demo_clip)
+    tick(window, operator, lambda: jobs.current.stage == "detect")
+    process = jobs.client()._process
+
+    def gone():
+        raise ReferenceError("the window was closed")
+
+    monkeypatch.setattr(jobs, "_in_window", gone)
+    with pytest.raises(ReferenceError):
+        jobs.shut_down()
+    assert process.poll() is not None
+    assert (jobs.current, jobs._client) == (None, None)
 
 
 def test_killed_worker_is_a_message_and_the_next_run_goes_on(long_clip):

@@ -46,11 +46,13 @@ def client() -> WorkerClient:
 def shut_down() -> None:
     """End the worker and forget the job; the timer and the status bar of a running one go too."""
     global _client, current, last_message
-    _put_away()
-    if _client:
-        _client.terminate()
-        atexit.unregister(_client.terminate)
-    _client, current, last_message = None, None, ("", "")
+    ending, _client, current, last_message = _client, None, None, ("", "")
+    try:
+        _put_away()
+    finally:
+        if ending:
+            ending.terminate()
+            atexit.unregister(ending.terminate)
 
 
 @dataclass
@@ -117,6 +119,11 @@ class Job:
 
     def _send(self, folder: Path) -> None:
         self.folder, self.stage, self.done, self.total = folder, "open", 0, 1
+        try:
+            client().start()
+        except OSError as error:
+            raise Pose2MeshError(f"Blender's Python cannot be started ({error.strerror or error}).",
+                                 "Close other programs, or install Blender again.") from error
         client().send({"cmd": "animate", "input": str(self.sources[self.number]), "take": str(folder),
                        "settings": self.settings})
 
@@ -168,12 +175,15 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         global current, last_message
         self._scene = context.scene.name
         last_message = ("", "")
-        job = Job(sources, cache_folder(context), {**settings, "device": device(context)}, self._build)
         try:
+            job = Job(sources, cache_folder(context), {**settings, "device": device(context)}, self._build)
             job.start()
         except OSError as error:
-            self.report({"ERROR"}, f"{job.cache} cannot be used as cache ({error.strerror}). Choose another cache "
-                                   "folder in the preferences.")
+            self.report({"ERROR"}, f"{error.filename or 'The cache folder'} cannot be used as cache "
+                                   f"({error.strerror or error}). Choose another cache folder in the preferences.")
+            return {"CANCELLED"}
+        except Pose2MeshError as error:
+            self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         current = job
         if modal:
