@@ -8,7 +8,7 @@ from pose2mesh_blender.core.camera import intrinsics_from_fov, project
 from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.placement import fit_translation, world_from_camera
-from pose2mesh_blender.core.solve import SolveSettings, mesh_frames, solve_motion
+from pose2mesh_blender.core.solve import SolveSettings, fit_shape, mesh_frames, solve_motion
 
 NETWORK = load_network("cpu")
 
@@ -147,3 +147,20 @@ def test_another_body_takes_over_the_pose() -> None:
     found, foreign = mesh_frames(motion, NETWORK, np.arange(3)), mesh_frames(motion, NETWORK, np.arange(3), rest)
     assert np.linalg.norm(found - foreign, axis=-1).mean() < .05
     assert np.abs(own.regress("h36m17", foreign)[:, 0]).max() < 1e-4
+
+
+def test_the_height_is_that_of_another_body() -> None:
+    """A small foreign body whose shape cannot grow: without its own height it would come out as small as it is."""
+    import dataclasses
+
+    own = embedded_body()
+    small = dataclasses.replace(own, v_template=0.8 * own.v_template, J_template=0.8 * own.J_template,
+                                shapedirs=1e-6 * own.shapedirs[:10], J_shapedirs=1e-6 * own.J_shapedirs[:10])
+    _, _, keypoints = walker(3)
+    times, settings = np.arange(3) / 30, SolveSettings(height=1.9)
+    motion = solve_motion(keypoints, times, INTRINSICS, NETWORK, settings, body=small)
+    rest, _ = small.rest(fit_shape(small, motion.shape))
+    assert motion.scale * np.ptp(rest[:, 1]) == pytest.approx(1.9, abs=1e-3)
+    theirs = mesh_frames(motion, NETWORK, np.arange(3), small)
+    ours = mesh_frames(solve_motion(keypoints, times, INTRINSICS, NETWORK, settings), NETWORK, np.arange(3))
+    assert np.median(np.ptp(theirs, axis=1)[:, 1] / np.ptp(ours, axis=1)[:, 1]) == pytest.approx(1, abs=0.06)

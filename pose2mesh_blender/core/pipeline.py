@@ -355,7 +355,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
                     raise Cancelled
 
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
-                                           solve_settings, detector=detector, tick=tick)
+                                           solve_settings, detector=detector, tick=tick, body=body)
             take.prepare_mesh(person, motions[person].shape)
         progress("solve", whole, whole)
         _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet

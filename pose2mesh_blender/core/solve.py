@@ -41,14 +41,14 @@ class Motion:
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
-                 tick: Callable[[float], None] | None = None) -> Motion:
+                 tick: Callable[[float], None] | None = None, body: Body | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
     (3, 3); detector: "movenet" for the bundled detectors, "other" for keypoints from elsewhere (joint definitions
     differ).
     Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
-    it raises ends the work.
+    it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
     definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
@@ -83,7 +83,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
         translation[rows] = fit_translation(seen, rays[rows], weights)
     for piece in stretches:
         translation[piece] = _smooth_path(translation[piece], np.where(enough[piece], trust[piece] + .05, 0), penalty)
-    scale = settings.height / _height(network, shape) if settings.height else 1.0
+    scale = settings.height / _height(body, shape) if settings.height else 1.0
     return Motion(joints.astype(np.float32), shape, scale, (translation * scale).astype(np.float32), valid)
 
 
@@ -93,7 +93,7 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     body: a foreign body with SMPL's connectivity takes over the pose; its shape is fitted to the solved one.
     """
     out = np.empty((len(indices), 6890, 3), np.float32)
-    foreign = None if body is embedded_body() else body
+    foreign = _foreign(body)
     shape = motion.shape if foreign is None else fit_shape(foreign, motion.shape)
     for rows in _chunks(np.arange(len(indices)), CHUNK):
         mesh = network.mesh(motion.joints[np.asarray(indices)[rows]], np.tile(motion.shape, (len(rows), 1)))
@@ -116,8 +116,14 @@ def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
     return np.clip(np.linalg.solve(lhs, basis @ difference), -5, 5).astype(np.float32)
 
 
-def _height(network: Network, shape: np.ndarray) -> float:
-    rest, _ = embedded_body().rest(shape)
+def _foreign(body: Body | None) -> Body | None:
+    return None if body is embedded_body() else body
+
+
+def _height(body: Body | None, shape: np.ndarray) -> float:
+    """Metres from sole to crown; shape: of the embedded body."""
+    foreign = _foreign(body)
+    rest, _ = embedded_body().rest(shape) if foreign is None else foreign.rest(fit_shape(foreign, shape))
     return float(np.ptp(rest[:, 1]))
 
 
