@@ -398,6 +398,21 @@ def test_texture_keys_and_scene_operators(tmp_path, broken):
     assert bpy.context.scene.render.fps == 25
 
 
+def test_converting_keys_is_for_everybody_or_nobody(tmp_path):
+    people = takes.people_of(takes.build_take(make_take(tmp_path / "take", 4, people=2), relative=True))
+    last = people[-1].data.shape_keys
+    bpy.data.actions.remove(last.animation_data.action)
+    last.key_blocks[1].value = last.key_blocks[4].value = 0.5
+    with pytest.raises(RuntimeError, match=f"{people[-1].name}: .*mixed by hand"):
+        bpy.ops.pose2mesh.convert_keys(relative=False)
+    assert all(ob.data.shape_keys.use_relative for ob in people)
+    assert people[0].data.shape_keys.animation_data.action
+    last.key_blocks[1].value = 0.0
+    last.key_blocks[4].value = 1.0
+    assert bpy.ops.pose2mesh.convert_keys(relative=False) == {"FINISHED"}
+    assert not any(ob.data.shape_keys.use_relative for ob in people)
+
+
 def test_dropped_or_imported_footage_waits_for_animate(demo_clip, tmp_path):
     assert ".mp4" in bpy.types.POSE2MESH_FH_footage.bl_file_extensions.split(";")
     assert bpy.ops.pose2mesh.open_footage("INVOKE_DEFAULT", filepath=str(demo_clip)) == {"FINISHED"}

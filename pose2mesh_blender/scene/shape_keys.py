@@ -11,6 +11,7 @@ import numpy as np
 from . import compat
 
 SPACING = 10.0  # Blender places absolute keys at eval_time 0 (Basis), 10, 20, ...
+TimeLine = tuple[np.ndarray, np.ndarray, np.ndarray]  # (N,) scene frames, eval_time there, whether it holds on
 
 
 def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: str,
@@ -69,14 +70,29 @@ def to_relative(ob: bpy.types.Object, by_index: bool = False) -> None:
                          interpolation=np.where(held[near], compat.CONSTANT, compat.LINEAR))
 
 
-def to_absolute(ob: bpy.types.Object) -> None:
+def to_absolute(ob: bpy.types.Object, line: TimeLine | None = None) -> None:
     """Turn relative keys back into absolute ones.
 
-    Raises ValueError when the values are not those of one walk through the keys (somebody mixed them by hand).
+    line: what `time_line` says of `ob`, when it was asked before. Raises ValueError as that does.
     """
     key = ob.data.shape_keys
     if not key.use_relative:
         return
+    frames, times, held = line or time_line(ob)
+    action = key.animation_data.action.name if key.animation_data and key.animation_data.action else ob.name
+    compat.remove_action(key)
+    for block in key.key_blocks:
+        block.value = 0.0
+    key.use_relative = False
+    _write_eval_time(key, action, frames, times, held)
+
+
+def time_line(ob: bpy.types.Object) -> TimeLine:
+    """What relative keys are as absolute ones; changes nothing.
+
+    Raises ValueError when the values are not those of one walk through the keys (somebody mixed them by hand).
+    """
+    key = ob.data.shape_keys
     blocks = key.key_blocks
     by_path = {c.data_path: c for c in compat.curves(key)}
     columns = [by_path.get(f'key_blocks["{b.name}"].value') for b in blocks]
@@ -90,12 +106,7 @@ def to_absolute(ob: bpy.types.Object) -> None:
         for point in curve.keyframe_points:
             if point.interpolation == "CONSTANT":
                 held[np.searchsorted(frames, point.co[0])] = True
-    action = key.animation_data.action.name if key.animation_data and key.animation_data.action else ob.name
-    compat.remove_action(key)
-    for block in blocks:
-        block.value = 0.0
-    key.use_relative = False
-    _write_eval_time(key, action, frames, times, held)
+    return frames, times, held
 
 
 def _write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: np.ndarray,

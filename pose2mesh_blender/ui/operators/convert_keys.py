@@ -23,11 +23,19 @@ class POSE2MESH_OT_convert_keys(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         people = chosen_people(context)
-        try:
+        if self.relative:
             for ob in people:
-                (shape_keys.to_relative if self.relative else shape_keys.to_absolute)(ob)
-        except ValueError as error:
-            self.report({"ERROR"}, f"{ob.name}: {error}")
-            return {"CANCELLED"}
+                shape_keys.to_relative(ob)
+        else:
+            lines = {}
+            try:  # everybody or nobody: what is cancelled can not be undone
+                for ob in people:
+                    if ob.data.shape_keys.use_relative:
+                        lines[ob] = shape_keys.time_line(ob)
+            except ValueError as error:
+                self.report({"ERROR"}, f"{ob.name}: {error}")
+                return {"CANCELLED"}
+            for ob, line in lines.items():
+                shape_keys.to_absolute(ob, line)
         self.report({"INFO"}, f"{len(people)} with {'relative' if self.relative else 'absolute'} shape keys")
         return {"FINISHED"}
