@@ -14,7 +14,7 @@ from walking_take import INTRINSICS, SIZE, make_take, world_vertices
 
 from pose2mesh_blender.core.errors import TakeError
 from pose2mesh_blender.core.footage import open_footage
-from pose2mesh_blender.scene import compat, shape_keys, takes
+from pose2mesh_blender.scene import compat, material, shape_keys, takes
 
 
 def shown(ob: bpy.types.Object, frame: float) -> np.ndarray:
@@ -342,3 +342,27 @@ def test_own_texture(tmp_path):
     assert node.type == "TEX_IMAGE"
     assert node.image.packed_file
     assert node.outputs["Color"].links[0].to_socket.name == "Base Color"
+
+
+def test_texture_chosen_again_is_as_the_file_is_now(tmp_path):
+    path = tmp_path / "skin.png"
+
+    def paint(value):
+        image = bpy.data.images.new("made", 8, 8)
+        image.pixels.foreach_set(np.tile(np.float32([value, value, value, 1]), 8 * 8))
+        image.filepath_raw, image.file_format = str(path), "PNG"
+        image.save()
+        bpy.data.images.remove(image)
+
+    paint(0.2)
+    mine = bpy.data.images.load(str(path))
+    people = takes.people_of(takes.build_take(make_take(tmp_path / "take", 2, people=2), texture=path))
+    materials = [ob.data.materials[0] for ob in people]
+    first, second = (material.texture_node(m).image for m in materials)
+    assert first == second != mine, "one for both, and the user's own image stays outside the .blend"
+    assert not mine.packed_file
+    paint(0.8)
+    edited = [material.set_texture(m, path) for m in materials]
+    assert edited[0] == edited[1] != first
+    assert np.allclose(edited[0].pixels[:3], 0.8, atol=0.01)
+    assert [material.texture_node(m).image for m in materials] == edited

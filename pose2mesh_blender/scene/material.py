@@ -43,15 +43,7 @@ def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
     if node is None and surface is None:
         raise ExportError(f"{texture}: the material {material.name} has no Principled BSDF to show it.",
                           "Add one in the shader editor, or remove the material.")
-    try:
-        image = bpy.data.images.load(str(texture), check_existing=True)
-    except RuntimeError as error:
-        raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.") from error
-    if not image.size[0]:  # type: ignore[index]
-        bpy.data.images.remove(image)
-        raise ExportError(f"{texture}: Blender cannot read this image.", "Choose a PNG or JPEG file.")
-    if not image.packed_file:
-        image.pack()  # the .blend must not depend on where the add-on is installed
+    image = _packed(texture)
     if node is None:
         node = tree.nodes.new("ShaderNodeTexImage")
         node.location = (surface.location.x - 320, surface.location.y)
@@ -59,6 +51,31 @@ def set_texture(material: bpy.types.Material, texture: Path) -> bpy.types.Image:
     node.image = image
     tree.nodes.active = node  # Workbench shows the active image node
     return image
+
+
+def _packed(path: Path) -> bpy.types.Image:
+    """The image as the file is now, inside the .blend, which must not depend on where the add-on is installed."""
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError as error:
+        raise ExportError(f"{path}: Blender cannot read this image.", "Choose a PNG or JPEG file.") from error
+    if not image.size[0]:  # type: ignore[index]
+        bpy.data.images.remove(image)
+        raise ExportError(f"{path}: Blender cannot read this image.", "Choose a PNG or JPEG file.")
+    image.pack()
+    for other in bpy.data.images:
+        if other != image and not other.is_dirty and _same(other, image):
+            bpy.data.images.remove(image)
+            return other  # one for everybody who wears it
+    return image
+
+
+def _same(one: bpy.types.Image, other: bpy.types.Image) -> bool:
+    """Whether both have the same file inside."""
+    a, b = one.packed_file, other.packed_file
+    if not a or not b or a.size != b.size or a.data != b.data:
+        return False
+    return Path(bpy.path.abspath(one.filepath)) == Path(bpy.path.abspath(other.filepath))
 
 
 def texture_node(material: bpy.types.Material | None) -> bpy.types.ShaderNodeTexImage | None:
