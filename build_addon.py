@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent
 LOCK = ROOT / "wheels.toml"
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold; a real one would change the bytes of every build
 LEFT_OUT = {"__pycache__", "training"}
+TORCH_WEIGHTS = ".safetensors"  # for the torch engine, and Blender has no torch; the ONNX files hold the same numbers
 MIB = 1024 * 1024
 
 
@@ -117,7 +118,8 @@ def sources() -> dict[str, Path]:
         for path in base.rglob("*"):
             inside = path.relative_to(base)
             hidden = any(part.startswith(".") for part in inside.parts)
-            if path.is_file() and not hidden and not (base == package and LEFT_OUT & set(inside.parts)):
+            left_out = (base == package and LEFT_OUT & set(inside.parts)) or path.suffix == TORCH_WEIGHTS
+            if path.is_file() and not hidden and not left_out:
                 files[prefix + inside.as_posix()] = path
     return files
 

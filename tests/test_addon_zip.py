@@ -100,10 +100,11 @@ def test_zip_holds_what_it_should(linux_zip: Path) -> None:
     assert not [n for n in names if n.startswith("training/") or "__pycache__" in n or n.endswith(".pyc")]
     assert set(manifest["wheels"]) == {f"./{n}" for n in names if n.startswith("wheels/")}
     assert not [n for n in names if re.search(r"wheels/(numpy|opencv|torch)", n)], "Blender has numpy"
-    assert {f"addon_models/{asset['file']}" for asset in index["assets"]} <= set(names)
+    assets = {f"addon_models/{asset['file']}" for asset in index["assets"]}
+    assert {name for name in assets if not name.endswith(build_addon.TORCH_WEIGHTS)} <= set(names)
     assert manifest["platforms"] == ["linux-x64"]
     assert list(manifest["permissions"]) == ["files"], "no network permission"
-    assert linux_zip.stat().st_size < 200 * build_addon.MIB
+    assert linux_zip.stat().st_size < 150e6
 
 
 def test_versions_agree() -> None:

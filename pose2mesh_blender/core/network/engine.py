@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..assets import asset_path, load_index
+from ..assets import asset_path, load_index, models_dir
 from ..camera import normalise, pixels_to_rays
 from ..detection.sessions import PROVIDERS, OnnxNetwork, providers_for
 from ..errors import DeviceError
@@ -114,7 +114,8 @@ def load_network(device: str = "auto") -> Network:
     auto: a GPU where one is ready for use (through torch when it is installed), else the CPU. Raises DeviceError when
     the device that was asked for is not there, AssetError when the weights are missing or not ours.
     """
-    torch_ready = importlib.util.find_spec("torch") is not None and importlib.util.find_spec("safetensors") is not None
+    torch_ready = all(importlib.util.find_spec(name) is not None for name in ("torch", "safetensors"))
+    torch_ready = torch_ready and (models_dir() / WEIGHTS).is_file()  # Blender's zip has the ONNX files only
     if device == "auto":
         if torch_ready and providers_for("auto")[0] == PROVIDERS["cpu"] and _gpu_likely():
             from .torch_engine import TorchEngine, torch_device
