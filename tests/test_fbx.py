@@ -13,7 +13,7 @@ from fbx_readers import read_three, read_ufbx
 from walking_take import FPS, make_take, world_vertices
 
 from pose2mesh_blender.core.body import load_body
-from pose2mesh_blender.scene import takes
+from pose2mesh_blender.scene import compat, takes
 from pose2mesh_blender.scene.export import export_fbx
 
 ROWS = (0, 7, 11)
@@ -123,6 +123,25 @@ def test_frame_rates(tmp_path, fps):
     assert facts["keys"] == [4]
     assert np.allclose(facts["end"], 3 / fps, atol=1e-6)
     assert np.abs(seen[0][0] - y_up(world_vertices(take, 0, 2))).max() < MILLIMETRE
+
+
+def test_uneven_times(tmp_path):
+    """Keys between whole frames, as footage of a variable rate has them: each whole frame is what the scene shows."""
+    take = make_take(tmp_path / "take", 6)
+    ob, = takes.people_of(takes.build_take(take))
+    for owner in (ob, ob.data.shape_keys):
+        compat.shift_curves(owner, 0.4)
+    frames = [2, 3, 5]
+    expected = []
+    for frame in frames:
+        bpy.context.scene.frame_set(frame)
+        shown = ob.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        expected.append(np.array([shown.matrix_world @ v.co for v in shown.data.vertices]))
+    export_fbx(tmp_path / "x.fbx", [ob])
+    facts, (seen,) = read_ufbx(tmp_path / "x.fbx", [(frame - 1) / FPS for frame in frames])
+    assert facts["start"] == [0.0]
+    for positions, points in zip(seen, expected):
+        assert np.abs(positions - y_up(points)).max() < MILLIMETRE
 
 
 def test_moved_turned_and_parented_person_exports_where_it_is(tmp_path):
