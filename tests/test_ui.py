@@ -402,7 +402,8 @@ def test_converting_keys_is_for_everybody_or_nobody(tmp_path):
     people = takes.people_of(takes.build_take(make_take(tmp_path / "take", 4, people=2), relative=True))
     last = people[-1].data.shape_keys
     bpy.data.actions.remove(last.animation_data.action)
-    last.key_blocks[1].value = last.key_blocks[4].value = 0.5
+    for block, value in zip(last.key_blocks, (0, 0.5, 0, 0, 0.5)):
+        block.value = value
     with pytest.raises(RuntimeError, match=f"{people[-1].name}: .*mixed by hand"):
         bpy.ops.pose2mesh.convert_keys(relative=False)
     assert all(ob.data.shape_keys.use_relative for ob in people)
