@@ -285,8 +285,8 @@ def test_switching_the_add_on_off_ends_the_job(long_clip):
     pose2mesh_blender.register()
 
 
-def test_worker_ends_even_when_the_window_is_gone(demo_clip, monkeypatch):
-    window, operator = begin(demo_clip)
+def test_worker_ends_even_when_the_window_is_gone(long_clip, monkeypatch):
+    window, operator = begin(long_clip)
     tick(window, operator, lambda: jobs.current.stage == "detect")
     process = jobs.client()._process
 
