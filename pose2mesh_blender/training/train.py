@@ -11,13 +11,13 @@ def parser() -> argparse.ArgumentParser:
         prog="pose2mesh train", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trains the network on synthetic people in mocap poses. Run it again to go on where it stopped.",
         epilog="Example, two trainings side by side on two cores, then the files that ship:\n"
-               "  pose2mesh train posenet --mocap cmu.npz mesh2motion.npz --minutes 70\n"
-               "  pose2mesh train meshnet --mocap cmu.npz mesh2motion.npz --minutes 65\n"
+               "  pose2mesh train posenet --mocap cmu.npz mesh2motion.npz --minutes 95\n"
+               "  pose2mesh train meshnet --mocap cmu.npz mesh2motion.npz --minutes 90\n"
                "  pose2mesh train export --to addon_models")
     p.add_argument("stage", choices=("posenet", "meshnet", "export"))
     p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion in SMPL's 24 joints (docs/network.md)")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept (default: runs)")
-    p.add_argument("--minutes", type=float, default=70, help="training time in all, over all sessions (default: 70)")
+    p.add_argument("--minutes", type=float, default=90, help="training time in all, over all sessions (default: 90)")
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--body", type=Path, help="train on your own SMPL body (.pkl, .npz) instead of the bundled one")
