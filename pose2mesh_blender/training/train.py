@@ -18,6 +18,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion in SMPL's 24 joints (docs/network.md)")
     p.add_argument("--runs", type=Path, default=Path("runs"), help="where checkpoints are kept (default: runs)")
     p.add_argument("--minutes", type=float, default=90, help="training time in all, over all sessions (default: 90)")
+    p.add_argument("--start-from", type=Path, metavar="FILE", help="begin a new run with these weights (.safetensors)")
+    p.add_argument("--rate", type=float, default=1e-3, help="highest learning rate (default: 0.001)")
     p.add_argument("--threads", type=int, default=1, help="CPU threads (default: 1)")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--body", type=Path, help="train on your own SMPL body (.pkl, .npz) instead of the bundled one")
@@ -32,6 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     from ..core.body import load_body
+    from ..core.network.torch_engine import read_weights
     from ..core.smpl_file import read_smpl, smpl_to_body
     from .export import export, load_runs
     from .synthetic import load_motion
@@ -48,8 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     if not args.mocap:
         parser().error("training needs --mocap")
     motion, test = (load_motion(args.mocap, body, held_out) for held_out in (False, True))
+    first = read_weights(args.start_from, body) if args.start_from else (None, None)
     if args.stage == "posenet":
-        train_posenet(body, motion, test, posenet, args.minutes, seed=args.seed)
+        train_posenet(body, motion, test, posenet, args.minutes, seed=args.seed, rate=args.rate, start=first[0])
     else:
-        train_meshnet(body, motion, test, posenet, meshnet, args.minutes, seed=args.seed)
+        train_meshnet(body, motion, test, posenet, meshnet, args.minutes, seed=args.seed, rate=args.rate,
+                      start=first[1])
     return 0

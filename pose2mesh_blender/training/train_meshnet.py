@@ -47,9 +47,12 @@ def load_posenet(folder: Path) -> PoseNet | None:
 
 
 def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path, folder: Path, minutes: float,
-                  batch: int = 16, seed: int = 0) -> MeshNet:
-    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 250 steps."""
-    run = Run(folder, new_meshnet(body), minutes)
+                  batch: int = 16, seed: int = 0, rate: float = 1e-3, start: MeshNet | None = None) -> MeshNet:
+    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 250 steps.
+
+    start: a new run begins with this network instead of a random one, and trains all of it from the first step.
+    """
+    run = Run(folder, start or new_meshnet(body), minutes, rate)
     every = np.arange(6890)
     sampler = Sampler(body, motion, seed + run.step, extra=every)
     held_out = Sampler(body, test, seed=54321, extra=every)
@@ -57,7 +60,7 @@ def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path
     criterion = MeshLoss(body)
     posenet = load_posenet(posenet_folder)
     while run.progress < 1:
-        refine = run.progress >= TEMPLATE_FIRST
+        refine = start is not None or run.progress >= TEMPLATE_FIRST
         b = sampler.batch(batch if refine else 2 * batch)
         model = run.model.train()
         truth = torch.from_numpy(b.extra)

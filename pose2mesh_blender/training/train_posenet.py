@@ -21,9 +21,12 @@ WEIGHTS[[i for i, n in enumerate(J.NAMES) if any(end in n for end in ENDS)]] = 1
 
 
 def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minutes: float, batch: int = 256,
-                  seed: int = 0) -> PoseNet:
-    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 500 steps."""
-    run = Run(folder, PoseNet(PoseNetConfig(shape=len(body.shapedirs))), minutes)
+                  seed: int = 0, rate: float = 1e-3, start: PoseNet | None = None) -> PoseNet:
+    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 500 steps.
+
+    start: a new run begins with this network instead of a random one.
+    """
+    run = Run(folder, start or PoseNet(PoseNetConfig(shape=len(body.shapedirs))), minutes, rate)
     sampler = Sampler(body, motion, seed + run.step)
     held_out = Sampler(body, test, seed=12345)
     frames = held_out.rng.choice(test.distinct, 1500)
