@@ -113,6 +113,8 @@ def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> 
     assert evaluate(trained, check)[0] < .9 * before
     again = Run(tmp_path / "posenet", PoseNet(), minutes=.25)
     assert again.step > 0 and again.progress == 1
+    further = train_posenet(body, motion, motion, tmp_path / "further", minutes=.02, batch=64, start=again.average)
+    assert evaluate(further, check)[0] < .9 * before, "a run that starts from weights does not begin anew"
     export(trained, new_meshnet(body).eval(), body, tmp_path / "out")
     engine = OnnxEngine("cpu", tmp_path / "out")
     mesh = engine.mesh(check.joints[:3])
