@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..core.network.engine import Network, OnnxEngine, load_network
 from ..core.network.features import features
 from ..core.skeletons import COCO17, FEET6, H36M17
 from ..core.solve import solve_motion
+from .baselines import Ridge
 from .metrics import procrustes_error
 from .synthetic import Batch, Motion, Sampler, load_motion
 
@@ -29,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion; only its held-out subjects are used")
     p.add_argument("--real", type=Path, help="four-camera check (.npz with joints2d_px, joints3d_world_m, K, R_w2c)")
     p.add_argument("--samples", type=int, default=1000, help="held-out poses (default: 1000)")
+    p.add_argument("--baseline", action="store_true", help="also fit and measure ridge regression, joints to vertices")
     p.add_argument("--weights", type=Path, help="folder of another network, before it is shipped")
     p.add_argument("--json", type=Path, help="write the table here")
     p.add_argument("--card", type=Path, help="put the table into this MODEL_CARD.md")
@@ -42,8 +45,12 @@ def coco_only(b: Batch) -> Batch:
     return Batch(b.view._replace(confidence=confidence), b.definition, b.joints, b.extra, b.rotations, b.shape)
 
 
-def held_out(network: Network, body: Body, motion: Motion, samples: int, seed: int = 7) -> dict[str, dict]:
-    """Name of the condition -> errors in mm over held-out poses, each with its own body and camera."""
+def held_out(network: Network, body: Body, motion: Motion, samples: int, seed: int = 7,
+             ridge: Ridge | None = None) -> dict[str, dict]:
+    """Name of the condition -> errors in mm over held-out poses, each with its own body and camera.
+
+    ridge: a baseline that is measured on the same lifted and true joints.
+    """
     rng = np.random.default_rng(seed)
     frames = rng.choice(motion.distinct, samples)
     hands = np.isin(body.weights.argmax(1), HANDS)
@@ -54,18 +61,22 @@ def held_out(network: Network, body: Body, motion: Motion, samples: int, seed: i
         if name.endswith("COCO-17"):
             b = coco_only(b)
         joints, shape = network.lift_features(features(b.view, b.definition))
-        table[name] = _errors(network, body, joints, shape, b, hands)
+        table[name] = _errors(lambda j, s: network.mesh(j, s).vertices, body, joints, shape, b, hands)
+        if ridge and name == "detector-like, body23":
+            table[f"{name}, ridge"] = _errors(lambda j, s: ridge(j), body, joints, shape, b, hands)
     b = Sampler(body, motion, seed, extra=np.arange(6890)).batch(samples, clean=True, frames=frames)
-    table["mesh from true joints"] = _errors(network, body, b.joints, None, b, hands)
+    table["mesh from true joints"] = _errors(lambda j, s: network.mesh(j).vertices, body, b.joints, b.shape, b, hands)
+    if ridge:
+        table["mesh from true joints, ridge"] = _errors(lambda j, s: ridge(j), body, b.joints, b.shape, b, hands)
     return table
 
 
-def _errors(network: Network, body: Body, joints: np.ndarray, shape: np.ndarray | None, b: Batch,
-            hands: np.ndarray) -> dict:
+def _errors(mesh: Callable[[np.ndarray, np.ndarray], np.ndarray], body: Body, joints: np.ndarray, shape: np.ndarray,
+            b: Batch, hands: np.ndarray) -> dict:
     pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for i in range(0, len(joints), 32):
         s = slice(i, i + 32)
-        vertices = network.mesh(joints[s], None if shape is None else shape[s]).vertices
+        vertices = mesh(joints[s], shape[s])
         pieces.append((np.linalg.norm(vertices - b.extra[s], axis=-1), procrustes_error(vertices, b.extra[s]),
                        body.regress("h36m17", vertices)))
     vertex, vertex_pa, from_mesh = (np.concatenate(piece) for piece in zip(*pieces))
@@ -147,7 +158,8 @@ def main(argv: list[str] | None = None) -> int:
     body, network, results = load_body(), _network(args.weights), {"samples": args.samples}
     if args.mocap:
         motion = load_motion(args.mocap, body, held_out=True)
-        results["held-out"] = held_out(network, body, motion, args.samples)
+        ridge = Ridge(body, load_motion(args.mocap, body, held_out=False)) if args.baseline else None
+        results["held-out"] = held_out(network, body, motion, args.samples, ridge=ridge)
     if args.real:
         results["real"] = real_views(network, args.real)
     text = markdown(results)
