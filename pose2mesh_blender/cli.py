@@ -407,6 +407,9 @@ def main(argv: list[str] | None = None) -> int:
     except (Cancelled, KeyboardInterrupt):
         print("pose2mesh: cancelled. Finished frames are kept: the same command goes on from there.", file=sys.stderr)
         return CANCELLED
+    except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return USER_ERROR
     except Exception as error:
         if debug:
             raise

@@ -206,3 +206,15 @@ def test_a_body_of_ones_own(tmp_path, demo_clip):
     ours, theirs = (read_result(tmp_path / name)["vertices"][0] for name in ("ours.npz", "theirs.npz"))
     assert 0.75 < np.median(np.ptp(theirs, axis=1) / np.ptp(ours, axis=1)) < 0.99
     np.testing.assert_allclose(body.regress("h36m17", theirs)[:, 0], 0, atol=1e-4)
+
+
+def test_a_reader_that_stops_listening_is_no_bug() -> None:
+    """`pose2mesh doctor | true` ends without complaint."""
+    process = subprocess.Popen([sys.executable, "-m", "pose2mesh_blender.cli", "doctor"], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1])
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    process.wait()
+    assert "bug" not in said and "Traceback" not in said and "Exception" not in said
