@@ -208,10 +208,10 @@ def test_a_body_of_ones_own(tmp_path, demo_clip):
     np.testing.assert_allclose(body.regress("h36m17", theirs)[:, 0], 0, atol=1e-4)
 
 
-def test_a_reader_that_stops_listening_is_no_bug() -> None:
+def test_a_reader_that_stops_listening_is_no_bug(root) -> None:
     """`pose2mesh doctor | true` ends without complaint."""
     process = subprocess.Popen([sys.executable, "-m", "pose2mesh_blender.cli", "doctor"], text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[1])
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
     assert process.stdout and process.stderr
     process.stdout.close()
     said = process.stderr.read()
