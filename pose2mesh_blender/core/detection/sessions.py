@@ -45,14 +45,17 @@ def thread_count() -> int:
 class OnnxNetwork:
     """One network. `run(array, ...)` takes its inputs and returns its outputs, both in the file's order."""
 
-    def __init__(self, path: Path, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(self, path: Path, device: str = "auto", threads: int | None = None, spin: bool = False) -> None:
+        """spin: let threads wait busily within a run; for networks whose run takes milliseconds."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or thread_count()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Waiting threads sleep: spinning ones are slightly quicker on an idle machine and three times as slow on a busy
-        # one, and Blender runs beside us.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads that wait between frames sleep, for Blender runs beside us: a spinning one is quicker on an idle
+        # machine only, by a quarter for the small Pose2Mesh networks, and detection on a busy one took three times
+        # as long.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+        options.add_session_config_entry("session.force_spinning_stop", "1")  # not between runs
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers_for(device))
         except DeviceError:

@@ -93,7 +93,7 @@ class OnnxEngine(Network):
     def __init__(self, device: str = "auto", folder: Path | None = None):
         """folder: where another network was exported to; None = the bundled one."""
         self.device = device if device != "auto" else _name_of(providers_for("auto")[0])
-        self._networks = [OnnxNetwork(folder / name if folder else asset_path(name), device)
+        self._networks = [OnnxNetwork(folder / name if folder else asset_path(name), device, spin=True)
                           for name in (POSENET, TEMPLATE, SURFACE)]
         self.shape_count = self._networks[0].outputs[1].shape[1]
 
