@@ -36,17 +36,13 @@ def _sources(name: str) -> tuple[str, ...]:
     return _FOLLOWS[name]
 
 
+# How much of each keypoint's shift a joint takes over, before it is scaled by confidence to at most 1 in sum.
 SPREAD = np.zeros((J.COUNT, 23))
 for _row, _name in enumerate(J.NAMES):
     for _source in _sources(_name):
         SPREAD[_row, BODY23.index(_source)] = 1.0
-# A foot without toe points follows its ankle, a face point without a keypoint the rest of the face.
-FALLBACK = SPREAD.copy()
-for _row, _name in enumerate(J.NAMES):
-    for _word, _other in (("toe", "ankle"), ("heel", "ankle"), ("foot", "ankle")):
-        if _word in _name:
-            _side = "left" if "left" in _name else "right"
-            FALLBACK[_row, BODY23.index(f"{_side}_{_other}")] += 0.1
+    if any(word in _name for word in ("toe", "heel", "foot")):  # without its own keypoint it follows the ankle
+        SPREAD[_row, BODY23.index("left_ankle" if "left" in _name else "right_ankle")] += 0.1
 
 
 def pull(joints: np.ndarray, rays: np.ndarray, confidence: np.ndarray, definition: float,
@@ -56,7 +52,7 @@ def pull(joints: np.ndarray, rays: np.ndarray, confidence: np.ndarray, definitio
     mesh_points: joints -> the same points measured on the mesh made from them. Returns corrected joints (N, 71, 3).
     """
     trust = np.clip((confidence - DOUBTFUL) / (CERTAIN - DOUBTFUL), 0, 1)
-    share = np.einsum("js,ns->njs", FALLBACK, trust)
+    share = np.einsum("js,ns->njs", SPREAD, trust)
     share /= np.maximum(share.sum(-1, keepdims=True), 1.0)
     rays = np.where(confidence[..., None] > 0, rays, 0.0)
     for _ in range(rounds):

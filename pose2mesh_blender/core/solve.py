@@ -16,7 +16,6 @@ from .smoothing import pieces, smooth_track, strength
 
 CHUNK = 16  # frames meshed at once: 16 x 6890 vertices, 1.3 MB
 FEWEST = 5  # keypoints needed to solve a frame
-REFERENCE_HEIGHT = 1.67  # metres, the template's own height
 # A take's frames share one body; only what differs between people beyond this many deviations is believed.
 SHAPE_LIMIT = 2.5
 
