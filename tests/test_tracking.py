@@ -9,7 +9,8 @@ import pytest
 
 from pose2mesh_blender.core.detection import PersonKeypoints, PoseEstimator
 from pose2mesh_blender.core.footage import open_footage
-from pose2mesh_blender.core.tracking import MIRROR23, Tracker, assign
+from pose2mesh_blender.core.skeletons import BODY23_FLIP
+from pose2mesh_blender.core.tracking import Tracker, assign
 
 # A standing person, 1 unit tall, seen from the front: their left is on the picture's right.
 X = [0, .03, -.03, .05, -.05, .12, -.12, .17, -.17, .18, -.18, .07, -.07, .08, -.08, .08, -.08,
@@ -82,7 +83,7 @@ def test_state_is_json_and_goes_on_exactly():
 
 
 def flipped(person: PersonKeypoints) -> PersonKeypoints:
-    return PersonKeypoints(person.keypoints[MIRROR23], person.score, person.appearance)
+    return PersonKeypoints(person.keypoints[BODY23_FLIP], person.score, person.appearance)
 
 
 def left_is_right(keypoints: np.ndarray) -> bool:

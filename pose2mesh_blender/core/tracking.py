@@ -13,11 +13,11 @@ import numpy as np
 from .detection.appearance import likeness
 from .detection.estimator import PersonKeypoints
 from .detection.similarity import MIRROR, extent, keypoint_similarity
+from .skeletons import BODY23_FLIP
 
 MEMORY = 10.0  # seconds after which a lost person is forgotten
 LEAST = 0.1  # affinity below which two are never the same
 SIDE_MEMORY = 0.4  # seconds of detector votes that decide which side is left
-MIRROR23 = np.concatenate([MIRROR, [20, 21, 22, 17, 18, 19]])
 _LIMBS = np.arange(5, 17)
 
 
@@ -105,7 +105,7 @@ class Tracker:
         if 0 < gap <= 0.5:
             flipped = self._side(track, keypoints, timestamp, gap)
             if flipped:
-                keypoints = keypoints[MIRROR23]
+                keypoints = keypoints[BODY23_FLIP]
             move = (_middle(keypoints) - _middle(track.keypoints)) / gap
             trust = 0.4 if track.seconds > 0 else 1.0
             track.velocity = (1 - trust) * track.velocity + trust * move

@@ -10,11 +10,11 @@ import numpy as np
 from ..core.body import Body
 from ..core.camera import Normalised, normalise
 from ..core.network import joints as J
-from ..core.skeletons import BODY23_FLIP, SMPL24_PARENTS
+from ..core.skeletons import BODY23_FLIP, SMPL24, SMPL24_PARENTS, flip_permutation
 
 HELD_OUT = re.compile(r"cmu_(05_|13_|14_|139_|140_|salsa_2|indian_1)")
 MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
-SMPL_FLIP = np.array([0, 2, 1, 3, 5, 4, 6, 8, 7, 9, 11, 10, 12, 14, 13, 15, 17, 16, 19, 18, 21, 20, 23, 22])
+SMPL_FLIP = flip_permutation(SMPL24)
 ARMS, LEGS, LIMBS = [13, 14, 16, 17, 18, 19, 20, 21], [1, 2, 4, 5, 7, 8], [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
 NO_VERTICES = np.empty(0, int)
 # Capsules that hide joints behind them: smpl24 ends and radius, metres.

@@ -3,12 +3,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..skeletons import COCO17, flip_permutation
+
 # COCO's own constants: how far annotators differ per keypoint, in units of sqrt(area)
 SIGMAS = np.array([.026, .025, .025, .035, .035, .079, .079, .072, .072, .062, .062, .107, .107, .087, .087,
                    .089, .089])
 SEEN = 0.1
 # left and right exchanged
-MIRROR = np.array([0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15])
+MIRROR = flip_permutation(COCO17)
 
 
 def extent(keypoints: np.ndarray) -> float:
