@@ -40,14 +40,16 @@ class Motion:
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
-                 tick: Callable[[float], None] | None = None, body: Body | None = None) -> Motion:
+                 tick: Callable[[float], None] | None = None, body: Body | None = None,
+                 shape: np.ndarray | None = None, step: float | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
     (3, 3); detector: "movenet" for the bundled detectors, "other" for keypoints from elsewhere (joint definitions
     differ).
     Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
-    it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height.
+    it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) of
+    the person and step: seconds between frames, where these frames are part of more; None = as they say themselves.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
     definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
@@ -60,14 +62,15 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
         lift = network.lift(keypoints[rows], intrinsics, definition)
         joints[rows], shapes[rows] = lift.joints, lift.shape
     trust = confidence.mean(1)
-    shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
-    shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
+    if shape is None:
+        shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
+        shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
     rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
         tick(0.8 * rows[0] / count)
         joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
                             lambda found: network.points(found, np.tile(shape, (len(found), 1))))
-    penalty = _penalty(settings.smooth, timestamps)
+    penalty = _penalty(settings.smooth, step or _step(timestamps)) if count > 2 or step else 0.0
     stretches = pieces(enough, timestamps, 0.25 if penalty else 0.0)
     for piece in stretches:
         weight = np.repeat(np.where(enough[piece], trust[piece] + .05, 0.0)[:, None], J.COUNT, 1)
@@ -104,6 +107,28 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     return out
 
 
+def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings) -> tuple[int, int]:
+    """The rows (first, last) to solve again after a keypoint of `row` has changed: as far as the change reaches, and
+    as many more as these need to come out as in the whole take.
+    """
+    # the smoother's answer to one sample falls by e within so many rows
+    fall = np.sqrt(2) * _penalty(settings.smooth, _step(timestamps)) ** 0.25
+    far = int(np.ceil(6.5 * fall)) + 2
+    return max(0, row - far), min(len(timestamps) - 1, row + far)
+
+
+def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, first: int,
+               last: int, shape: np.ndarray, settings: SolveSettings = SolveSettings(), detector: str = "movenet",
+               body: Body | None = None) -> Motion:
+    """`solve_motion` for the rows first..last (see `window_of`) of a take whose shape is known; row 0 is `first`.
+
+    keypoints, timestamps: of the whole take, as for `solve_motion`.
+    """
+    rows = slice(first, last + 1)
+    return solve_motion(keypoints[rows], timestamps[rows], intrinsics, network, settings, detector, body=body,
+                        shape=shape, step=_step(timestamps))
+
+
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
     """Shape coefficients (K,) of another body whose rest surface lies nearest to the embedded body with `shape`."""
     target, _ = embedded_body().rest(shape)
@@ -126,10 +151,13 @@ def _height(body: Body | None, shape: np.ndarray) -> float:
     return float(np.ptp(rest[:, 1]))
 
 
-def _penalty(smooth: float, timestamps: np.ndarray) -> float:
-    if len(timestamps) < 3:
-        return 0.0
-    return strength(smooth, 1 / max(float(np.median(np.diff(timestamps))), 1e-3))
+def _penalty(smooth: float, step: float) -> float:
+    return strength(smooth, 1 / max(step, 1e-3))
+
+
+def _step(timestamps: np.ndarray) -> float:
+    """Seconds from frame to frame, as a rule."""
+    return float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0.0
 
 
 def _smooth_path(path: np.ndarray, weight: np.ndarray, penalty: float) -> np.ndarray:
