@@ -39,10 +39,18 @@ def choose_people(take: Take, people: int | None = None) -> int:
     names = {p["id"]: p["name"] for p in take.info["people"]}
     take.set_people({i: names.get(i, f"Person {n}") for n, i in enumerate(kept, 1)})
     for person, track in tracks.items():
-        take.set_keypoints(person, track)
+        set_detected(take, person, track)
     take.info["chosen"] = chosen
     take.save()
     return len(kept)
+
+
+def set_detected(take: Take, person: int, detected: np.ndarray) -> None:
+    """Stores (T, 23, 3) keypoints of a detection, all but those that were corrected since an earlier one."""
+    edits = take.edits(person).based_on(detected)
+    if len(edits):
+        take.set_edits(person, edits)
+    take.set_keypoints(person, edits.applied(detected))
 
 
 def prominence(keypoints: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from .errors import Cancelled, FootageError, Pose2MeshError
 from .files import UnusableTakeError, writing
 from .footage import Footage, open_footage
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
-from .people import choose_people, prominence
+from .people import choose_people, prominence, set_detected
 from .take import Take
 from .track_log import TrackLog
 
@@ -192,7 +192,7 @@ def take_for_keypoints(sequence: KeypointSequence, folder: Path, settings: Setti
                 raise FootageError(f"{sequence.path}: nobody is in the chosen frames.", "Choose other frames.")
             take.set_people({i: f"Person {n}" for n, i in enumerate(kept, 1)})
             for person in kept:
-                take.set_keypoints(person, sequence.keypoints[person, rows])
+                set_detected(take, person, sequence.keypoints[person, rows])
             take.info["chosen"] = chosen
             take.save()
             take.mark_detected(np.arange(len(rows)))
@@ -334,10 +334,10 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
 
     settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
     body = body or body_of(settings)
-    key = _solve_key(take, settings, network, body)
+    key = solve_key(take, settings, network, body)
     if take.info["solve"].get("key") != key:
         take.clear_solved()
-        take.info["solve"] = {"key": key, "smooth": settings.smooth, "height": settings.height,
+        take.info["solve"] = {"key": key, "smooth": settings.smooth, "height": settings.height, "body": settings.body,
                               "engine": network.engine, "network": network.hashes}
         take.save()
     todo = np.flatnonzero(take.detected & ~take.solved)
@@ -345,7 +345,6 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
         todo = np.intersect1d(todo, frames)
     motions = {}
     if len(todo):
-        detector = "other" if take.footage.get("kind") == "keypoints" else "movenet"
         solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height)
         whole, at_once = len(take) * len(take.people), getattr(cancelled, "at_once", cancelled)
         for n, person in enumerate(take.people):
@@ -355,7 +354,8 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
                     raise Cancelled
 
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
-                                           solve_settings, detector=detector, tick=tick, body=body)
+                                           solve_settings, detector=detector_of(take), tick=tick, body=body,
+                                           by_hand=take.edits(person).mask(len(take)))
             take.prepare_mesh(person, motions[person].shape)
         progress("solve", whole, whole)
         _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
@@ -386,13 +386,18 @@ def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body:
     take.write_mesh(person, rows, vertices, np.where(valid[:, None], motion.translation[rows], np.nan), joints)
 
 
-def _solve_key(take: Take, settings: Settings, network, body: Body) -> str:
+def solve_key(take: Take, settings: Settings, network, body: Body) -> str:
     digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.height, network.hashes,
                                         take.people], sort_keys=True).encode())
     digest.update(body.v_template.tobytes())
     for person in take.people:
-        digest.update(take.keypoints(person).tobytes())
+        digest.update(take.keypoints(person).tobytes() + take.edits(person).mask(len(take)).tobytes())
     return digest.hexdigest()
+
+
+def detector_of(take: Take) -> str:
+    """Whose joint definitions the keypoints follow, for `solve_motion`."""
+    return "other" if take.footage.get("kind") == "keypoints" else "movenet"
 
 
 def body_of(settings: Settings) -> Body:

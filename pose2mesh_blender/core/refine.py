@@ -46,9 +46,11 @@ for _row, _name in enumerate(J.NAMES):
 
 
 def pull(joints: np.ndarray, rays: np.ndarray, confidence: np.ndarray, definition: float,
-         mesh_points: Callable[[np.ndarray], np.ndarray], rounds: int = 2) -> np.ndarray:
+         mesh_points: Callable[[np.ndarray], np.ndarray], rounds: int = 2,
+         by_hand: np.ndarray | None = None) -> np.ndarray:
     """joints (N, 71, 3) metres, root-relative, camera axes; rays (N, 23, 2) x/z, y/z; confidence (N, 23), 0 = absent.
 
+    by_hand: (N, 23) bool, keypoints that a person has set and that are believed however far off they are.
     mesh_points: joints -> the same points measured on the mesh made from them. Returns corrected joints (N, 71, 3).
     """
     trust = np.clip((confidence - DOUBTFUL) / (CERTAIN - DOUBTFUL), 0, 1)
@@ -59,7 +61,8 @@ def pull(joints: np.ndarray, rays: np.ndarray, confidence: np.ndarray, definitio
         seen = J.detector_points(mesh_points(joints), definition)
         place = fit_translation(seen, rays, np.square(confidence))[:, None]
         shift = rays * (seen[..., 2:] + place[..., 2:]) - place[..., :2] - seen[..., :2]
-        shift /= 1 + np.square(np.linalg.norm(shift, axis=-1, keepdims=True) / DOUBT_FROM)
+        doubt = 1 + np.square(np.linalg.norm(shift, axis=-1, keepdims=True) / DOUBT_FROM)
+        shift /= doubt if by_hand is None else np.where(by_hand[..., None], 1.0, doubt)
         shift = np.where(np.isfinite(shift), shift, 0.0)
         joints = joints.copy()
         joints[..., :2] += share @ shift

@@ -11,13 +11,14 @@ from .camera import VISIBLE, pixels_to_rays
 from .network import joints as J
 from .network.engine import Network
 from .placement import fit_translation
-from .refine import pull
+from .refine import SPREAD, pull
 from .smoothing import pieces, smooth_track, strength
 
 CHUNK = 16  # frames meshed at once: 16 x 6890 vertices, 1.3 MB
 FEWEST = 5  # keypoints needed to solve a frame
 # A take's frames share one body; only what differs between people beyond this many deviations is believed.
 SHAPE_LIMIT = 2.5
+BY_HAND = 30.0  # weight of a joint that a person has set, against the smoother's penalty and the detector's 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ class Motion:
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
                  tick: Callable[[float], None] | None = None, body: Body | None = None,
-                 shape: np.ndarray | None = None, step: float | None = None) -> Motion:
+                 shape: np.ndarray | None = None, step: float | None = None,
+                 by_hand: np.ndarray | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
@@ -50,6 +52,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
     it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) of
     the person and step: seconds between frames, where these frames are part of more; None = as they say themselves.
+    by_hand: (T, 23) bool, keypoints that a person has set: no doubt and no smoothing is to move the mesh off them.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
     definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
@@ -66,14 +69,19 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
         shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
         shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
     rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
-    for rows in _chunks(np.flatnonzero(enough), CHUNK):
-        tick(0.8 * rows[0] / count)
-        joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
-                            lambda found: network.points(found, np.tile(shape, (len(found), 1))))
+    by_hand = np.zeros(confidence.shape, bool) if by_hand is None else by_hand & (confidence > 0)
+    pulled = enough & by_hand.any(1)
+    for rows, rounds in ((np.flatnonzero(enough & ~pulled), 2), (np.flatnonzero(pulled), 5)):
+        for rows in _chunks(rows, CHUNK):
+            tick(0.8 * rows[0] / count)
+            joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
+                                lambda found: network.points(found, np.tile(shape, (len(found), 1))), rounds,
+                                by_hand[rows])
     penalty = _penalty(settings.smooth, step or _step(timestamps)) if count > 2 or step else 0.0
     stretches = pieces(enough, timestamps, 0.25 if penalty else 0.0)
     for piece in stretches:
         weight = np.repeat(np.where(enough[piece], trust[piece] + .05, 0.0)[:, None], J.COUNT, 1)
+        weight += BY_HAND * (1 + penalty) * (by_hand[piece] @ (SPREAD.T >= 1)) * enough[piece, None]
         joints[piece] = smooth_track(np.nan_to_num(joints[piece]), weight, penalty, scale=.06)
         valid[piece] |= penalty > 0
     for rows in _chunks(np.flatnonzero(enough), CHUNK):
@@ -119,14 +127,14 @@ def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings) -> tupl
 
 def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, first: int,
                last: int, shape: np.ndarray, settings: SolveSettings = SolveSettings(), detector: str = "movenet",
-               body: Body | None = None) -> Motion:
+               body: Body | None = None, by_hand: np.ndarray | None = None) -> Motion:
     """`solve_motion` for the rows first..last (see `window_of`) of a take whose shape is known; row 0 is `first`.
 
-    keypoints, timestamps: of the whole take, as for `solve_motion`.
+    keypoints, timestamps, by_hand: of the whole take, as for `solve_motion`.
     """
     rows = slice(first, last + 1)
     return solve_motion(keypoints[rows], timestamps[rows], intrinsics, network, settings, detector, body=body,
-                        shape=shape, step=_step(timestamps))
+                        shape=shape, step=_step(timestamps), by_hand=None if by_hand is None else by_hand[rows])
 
 
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@
     detection.json          what the detection remembers, to go on exactly where it stopped (core/pipeline.py)
     person_<id>/            keypoints.npy (T,23,3)  vertices.npy (T,6890,3)  translation.npy (T,3)  joints.npy (T,24,3)
                             shape.npy (16,)
+    edits_<id>.npy          keypoints corrected since they were detected (core/edits.py)
 
 Arrays of people are allocated once, filled with NaN (= absent), and written in place by ordinary file writes, so a full
 disk is an error and not a crash of the process. Every file appears under its final name only when it is whole. One
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .edits import Edits, read_edits, write_edits
 from .errors import TakeError
 from .files import (
     NEW_FOLDER,
@@ -35,7 +37,7 @@ from .files import (
     writing,
 )
 
-SCHEMA = 1
+SCHEMA = 2  # 2: corrections, which 1 would overwrite
 VERTICES = 6890
 # What a file system that knows no locks answers (network shares): then nothing keeps a second writer away.
 _NO_LOCKS = {getattr(errno, name, 0) for name in ("ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK")} - {0}
@@ -193,6 +195,10 @@ class Take:
         keypoints[..., 2] = np.nan_to_num(keypoints[..., 2])
         return keypoints
 
+    def edits(self, person: int) -> Edits:
+        """Which of the keypoints were corrected, and what detection had said."""
+        return read_edits(self.folder, person, len(self))
+
     def vertices(self, person: int) -> np.ndarray:
         """(T, 6890, 3) float32 read-only memory map: root-relative, camera axes, metres; NaN where absent."""
         return self._array(person, "vertices")
@@ -225,14 +231,29 @@ class Take:
                 self._forget(path)
                 shutil.rmtree(path, ignore_errors=True)
 
-    def set_keypoints(self, person: int, keypoints: np.ndarray, rows: np.ndarray | None = None) -> None:
-        """keypoints (T, 23, 3), or (N, 23, 3) for `rows` (N,). Meshes of the take then count as not solved."""
+    def set_keypoints(self, person: int, keypoints: np.ndarray, rows: np.ndarray | None = None,
+                      stale: np.ndarray | None = None) -> None:
+        """keypoints (T, 23, 3), or (N, 23, 3) for `rows` (N,).
+
+        Meshes of the take then count as not solved: all, or those of the rows `stale` (M,).
+        """
         self._check_writable()
         path = self._make_person(person)
         if not (path / "keypoints.npy").exists():
             allocate(path / "keypoints.npy", (len(self), 23, 3))
-        self.clear_solved()
+        if stale is None:
+            self.clear_solved()
+        else:
+            self._mark("solved", stale, 0)
         self._writer(person, "keypoints").write(np.arange(len(self)) if rows is None else rows, keypoints)
+
+    def set_edits(self, person: int, edits: Edits) -> None:
+        """Remembers corrections; `set_keypoints` stores the keypoints themselves."""
+        self._check_writable()
+        if self.info["schema"] < SCHEMA:
+            self.info["schema"] = SCHEMA
+            self.save()
+        write_edits(self.folder, person, edits)
 
     def prepare_mesh(self, person: int, shape: np.ndarray) -> None:
         """Allocates what `write_mesh` fills. shape (16,)."""
@@ -250,6 +271,11 @@ class Take:
         self._check_writable()
         for name, values in (("vertices", vertices), ("translation", translation), ("joints", joints)):
             self._writer(person, name).write(rows, values)
+
+    def write_translation(self, person: int, rows: np.ndarray, translation: np.ndarray) -> None:
+        """rows (N,); translation (N, 3): the same poses elsewhere."""
+        self._check_writable()
+        self._writer(person, "translation").write(rows, translation)
 
     def timestamp_writer(self) -> ArrayWriter:
         """For the exact times that decoding gives; close it after use."""
