@@ -1,0 +1,208 @@
+"""One keypoint is corrected: the mesh follows it, and nothing that the correction does not reach changes a bit."""
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from people import INTRINSICS, keypoints_of, walk
+
+from pose2mesh_blender.core.body import embedded_body
+from pose2mesh_blender.core.camera import project
+from pose2mesh_blender.core.edits import ABSENT, Edits, read_edits, write_edits
+from pose2mesh_blender.core.errors import Cancelled, TakeError
+from pose2mesh_blender.core.network import joints as J
+from pose2mesh_blender.core.network.engine import load_network
+from pose2mesh_blender.core.pipeline import Settings, solve_take
+from pose2mesh_blender.core.resolve import Memory, resolve
+from pose2mesh_blender.core.skeletons import BODY23
+from pose2mesh_blender.core.take import Take
+
+COUNT, ROW, WRIST = 60, 30, BODY23.index("left_wrist")
+NETWORK = load_network("cpu")
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory) -> Path:
+    """Two people who walk for two seconds, solved."""
+    folder = tmp_path_factory.mktemp("solved") / "take"
+    times = np.arange(COUNT) / 30
+    with Take.create(folder, frames=np.arange(COUNT), timestamps=times, image_size=(960, 1080), fps=30.0,
+                     intrinsics=INTRINSICS, footage={"path": "", "identity": {}, "kind": "video"}) as take:
+        take.set_people({0: "Person 1", 4: "Person 2"})
+        for person, side in ((0, -.4), (4, .5)):
+            vertices, _ = walk(COUNT, yaw=.3)
+            path = np.stack([np.full(COUNT, side), np.full(COUNT, .1), np.linspace(4.0, 4.4, COUNT)], -1)
+            take.set_keypoints(person, keypoints_of(vertices, path))
+        take.mark_detected(np.arange(COUNT))
+        solve_take(take, NETWORK, Settings())
+    return folder
+
+
+@pytest.fixture
+def take(solved, tmp_path):
+    shutil.copytree(solved, tmp_path / "take")
+    with Take.open(tmp_path / "take", write=True) as take:
+        yield take
+
+
+def shown(take: Take, person: int = 0) -> np.ndarray:
+    """(T, 23, 2) pixels where the meshes show the keypoints."""
+    body, vertices = embedded_body(), np.array(take.vertices(person))
+    points = J.lift_points(vertices, body.regress("smpl24", vertices), body)
+    root = body.regress("h36m17", vertices)[:, :1]
+    return project(J.detector_points(points, 1.0) + root + take.translation(person)[:, None], take.intrinsics)
+
+
+def arrays(take: Take, person: int) -> list[np.ndarray]:
+    return [np.array(take.vertices(person)), take.translation(person), take.joints(person), take.shape(person)]
+
+
+def moved(take: Take, shift=(18.0, -12.0), rows=ROW, joint: int = WRIST, person: int = 0) -> Edits:
+    keypoints = take.keypoints(person)
+    rows = np.atleast_1d(rows)
+    values = keypoints[rows, joint] + [*shift, 0]
+    values[:, 2] = 1
+    return take.edits(person).changed(rows, np.full(len(rows), joint), values, keypoints)
+
+
+def test_the_wrist_follows_and_only_near_frames_change(take):
+    before, seen, other = arrays(take, 0), shown(take), arrays(take, 4)
+    told: dict[int, list[int]] = {0: [], 4: []}
+    world = take.world_from_camera
+    resolve(take, {0: moved(take)}, NETWORK, finished=lambda person, rows: told[person].extend(rows.tolist()))
+    after = arrays(take, 0)
+    differ = [np.flatnonzero((a.view(np.int32) != b.view(np.int32)).reshape(COUNT, -1).any(1))
+              for a, b in zip(before[:3], after[:3])]
+    assert ROW in differ[0] and np.abs(differ[0] - ROW).max() <= 8 and np.abs(differ[1] - ROW).max() <= 16
+    assert sorted(set(told[0])) == sorted(set(np.concatenate(differ).tolist()))
+    assert np.array_equal(before[3], after[3]) and np.array_equal(world, take.world_from_camera)
+    assert not told[4] and all(np.array_equal(a, b) for a, b in zip(other, arrays(take, 4)))
+    assert take.solved.all() and take.keypoints(0)[ROW, WRIST, 2] == 1
+    follows = shown(take)[ROW] - seen[ROW]
+    assert np.linalg.norm(follows[WRIST] - [18, -12]) < 6
+    assert np.linalg.norm(np.delete(follows, [WRIST, BODY23.index("left_elbow")], 0), axis=1).max() < 4
+
+
+def test_a_correction_over_some_frames_is_followed_within_a_few_pixels(take):
+    seen = shown(take)
+    rows = np.arange(ROW - 8, ROW + 9)
+    resolve(take, {0: moved(take, rows=rows)}, NETWORK)
+    follows = shown(take)[ROW] - seen[ROW]
+    assert np.linalg.norm(follows[WRIST] - [18, -12]) < 5
+
+
+def test_it_comes_out_as_if_the_whole_take_were_solved_with_it(take, tmp_path):
+    shutil.copytree(take.folder, tmp_path / "whole")
+    edits = moved(take, rows=np.arange(ROW - 3, ROW + 4))
+    resolve(take, {0: edits}, NETWORK)
+    with Take.open(tmp_path / "whole", write=True) as whole:
+        whole.set_edits(0, edits)
+        whole.set_keypoints(0, edits.applied(whole.keypoints(0)))
+        solve_take(whole, NETWORK, Settings())
+        assert np.abs(take.vertices(0) - whole.vertices(0)).max() < 8e-3
+        assert np.abs(take.translation(0) - whole.translation(0)).max() < 3e-2
+        assert whole.info["solve"]["key"] == take.info["solve"]["key"]
+    before = np.array(take.vertices(0))
+    solve_take(take, NETWORK, Settings())  # knows that there is nothing to do
+    assert np.array_equal(before, take.vertices(0))
+
+
+def test_taking_a_correction_back_restores_keypoints_and_mesh(take):
+    before, keypoints = arrays(take, 0), take.keypoints(0)
+    memory = Memory()
+    resolve(take, {0: moved(take)}, NETWORK, memory=memory)
+    assert len(take.edits(0)) == 1
+    back = take.edits(0).changed([ROW], [WRIST], keypoints[ROW, WRIST], take.keypoints(0))
+    assert not len(back)
+    resolve(take, {0: back}, NETWORK, memory=memory)
+    np.testing.assert_array_equal(take.keypoints(0), keypoints)
+    assert not (take.folder / "edits_0.npy").exists()
+    for a, b in zip(before, arrays(take, 0)):
+        np.testing.assert_allclose(a, b, atol=4e-3)
+
+
+def test_what_was_cancelled_is_done_by_the_next_call(take, tmp_path):
+    shutil.copytree(take.folder, tmp_path / "whole")
+    edits, memory, first = moved(take), Memory(), []
+    with pytest.raises(Cancelled):
+        resolve(take, {0: edits}, NETWORK, focus=ROW, cancelled=lambda: True, memory=memory,
+                finished=lambda person, rows: first.append(rows.tolist()))
+    assert first[-1] == [ROW] and take.solved[ROW] and not take.solved.all()
+    resolve(take, {}, NETWORK, memory=memory)
+    assert take.solved.all()
+    with Take.open(tmp_path / "whole", write=True) as whole:
+        resolve(whole, {0: edits}, NETWORK)
+        for a, b in zip(arrays(take, 0), arrays(whole, 0)):
+            np.testing.assert_allclose(a, b, atol=4e-3)
+
+
+def test_a_process_that_dies_leaves_what_the_next_one_solves(take):
+    with pytest.raises(Cancelled):
+        resolve(take, {0: moved(take)}, NETWORK, focus=ROW, cancelled=lambda: True)
+    assert not take.solved.all()
+    resolve(take, {}, NETWORK)  # without the memory of the one before
+    assert take.solved.all() and np.isfinite(take.vertices(0)).all()
+
+
+def test_a_person_who_is_taken_away_and_put_back(take):
+    keypoints, before = take.keypoints(0), arrays(take, 0)
+    rows, joints = (a.ravel() for a in np.meshgrid(np.arange(40, COUNT), np.arange(23), indexing="ij"))
+    gone = Edits().changed(rows, joints, np.tile(ABSENT, (len(rows), 1)), keypoints)
+    resolve(take, {0: gone}, NETWORK)
+    assert np.isnan(take.translation(0)[40:]).all() and np.isnan(take.vertices(0)[45]).all() and take.solved.all()
+    assert np.isfinite(take.translation(4)).all()
+    resolve(take, {0: Edits()}, NETWORK)
+    assert take.solved.all()
+    np.testing.assert_array_equal(take.keypoints(0), keypoints)
+    for a, b in zip(before, arrays(take, 0)):
+        np.testing.assert_allclose(a, b, atol=2e-2)
+
+
+def test_an_unsolved_take_says_so(take):
+    take.clear_solved()
+    with pytest.raises(TakeError, match="Animate it first"):
+        resolve(take, {0: moved(take)}, NETWORK)
+
+
+def test_edits_round_trip_and_damage_is_named(tmp_path):
+    keypoints = np.random.default_rng(0).uniform(1, 900, (5, 23, 3)).astype(np.float32)
+    edits = Edits().changed([3, 1], [4, 22], [[1, 2, 1], ABSENT], keypoints)
+    again = edits.changed([3], [4], [[5, 6, 1]], edits.applied(keypoints), by_hand=False)
+    write_edits(tmp_path, 7, again)
+    read = read_edits(tmp_path, 7, 5)
+    for name in ("rows", "joints", "values", "before", "by_hand"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(again, name))
+    assert read.rows.tolist() == [1, 3] and read.by_hand.tolist() == [True, False]
+    np.testing.assert_array_equal(read.detected(read.applied(keypoints)), keypoints)
+    assert len(read_edits(tmp_path, 8, 5)) == 0
+    with pytest.raises(TakeError, match=r"edits_7\.npy is damaged"):
+        read_edits(tmp_path, 7, 3)  # a row that the take does not have
+    (tmp_path / "edits_7.npy").write_bytes(b"PK not an array")
+    with pytest.raises(TakeError, match=r"edits_7\.npy"):
+        read_edits(tmp_path, 7, 5)
+
+
+def test_choosing_people_again_keeps_corrections(demo_take):
+    from pose2mesh_blender.core.people import choose_people
+
+    with Take.open(demo_take, write=True) as take:
+        person = take.people[0]
+        detected = take.keypoints(person)
+        edits = moved(take, rows=2, person=person)
+        take.set_edits(person, edits)
+        take.set_keypoints(person, edits.applied(detected))
+        choose_people(take, 1)
+        choose_people(take, 2)
+        assert take.keypoints(person)[2, WRIST].tolist() == edits.values[0].tolist()
+        np.testing.assert_array_equal(take.edits(person).detected(take.keypoints(person)), detected)
+
+
+@pytest.fixture(scope="module")
+def demo_take(tmp_path_factory, demo_clip) -> Path:
+    from pose2mesh_blender.core.pipeline import run
+
+    folder = tmp_path_factory.mktemp("demo") / "take"
+    run(demo_clip, folder, Settings(preset="fast", end=4)).close()
+    return folder
