@@ -13,13 +13,14 @@ import numpy as np
 from .body import Body
 from .edits import Edits
 from .errors import Cancelled, TakeError
-from .pipeline import Settings, body_of, detector_of, solve_key
+from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
 from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
 from .take import Take
 
 MOVED = 1e-3  # metres: joints that move less leave their frame's mesh as it is
 SHIFTED = 2e-4  # metres, the same for the place of the whole person
-PIECE = 8  # rows meshed between two looks at `cancelled`
+PIECE = 16  # rows meshed between two looks at `cancelled`
+PIECE_LIVE = 4  # the same while somebody waits for one of them
 
 Seen = tuple[np.ndarray, np.ndarray]  # keypoints (T, 23, 3), which of them were set by hand (T, 23)
 Told = Callable[[int, np.ndarray], None]  # person, rows that are finished
@@ -47,7 +48,8 @@ def solved_with(take: Take, device: str = "auto") -> Settings:
 
 
 def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto", focus: int | None = None,
-            finished: Told | None = None, cancelled: Callable[[], bool] | None = None, memory: Memory | None = None,
+            finished: Told | None = None, progress: Callable[[str, int, int], None] | None = None,
+            cancelled: Callable[[], bool] | None = None, memory: Memory | None = None,
             body: Body | None = None) -> None:
     """Stores corrections in a take, open for writing, and solves again what they reach.
 
@@ -86,16 +88,21 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
         take.write_translation(person, rows, places)
         finished(person, np.setdiff1d(rows, todo[person]))
     memory.left[str(take.folder)] = todo
+    whole = sum(map(len, todo.values()))
     for person in list(todo):
         while len(todo[person]):
             rows = todo[person]
-            if focus is not None:
-                rows = rows[np.argsort(np.abs(rows - focus), kind="stable")][:1 if focus in rows else PIECE]
-            rows = np.sort(rows[:PIECE])
+            if focus is None:
+                rows = rows[:PIECE]
+            else:
+                near = rows[np.argsort(np.abs(rows - focus), kind="stable")]
+                rows = np.sort(near[:1 if near[0] == focus else PIECE_LIVE])
             context.mesh(person, rows, motions[person])
             todo[person] = np.setdiff1d(todo[person], rows)
             take.mark_solved(np.setdiff1d(rows, np.concatenate(list(todo.values()))))
             finished(person, rows)
+            if progress:
+                progress("mesh", whole - sum(map(len, todo.values())), whole)
             if cancelled():
                 raise Cancelled
 
@@ -190,3 +197,23 @@ def _bits(values: np.ndarray) -> np.ndarray:
 def _longest(steps: np.ndarray) -> np.ndarray:
     """(N, J, 3) -> (N,) longest of J, 0 where not known."""
     return np.nan_to_num(np.linalg.norm(steps, axis=-1)).max(1)
+
+
+def resolve_all(take: Take, edits: dict[int, Edits], network, *, device: str = "auto",
+                progress: Callable[[str, int, int], None] | None = None,
+                cancelled: Callable[[], bool] | None = None) -> None:
+    """Stores corrections and solves the whole take again, body shapes included; the world stays where it is.
+
+    Arguments and errors as for `resolve`.
+    """
+    world, settings = take.info["world_from_camera"], solved_with(take, device)
+    for person, found in edits.items():
+        detected = take.edits(person).detected(take.keypoints(person))
+        take.set_edits(person, found)
+        take.set_keypoints(person, found.applied(detected))
+    take.clear_solved()
+    try:
+        solve_take(take, network, settings, progress, cancelled)
+    finally:
+        take.info["world_from_camera"] = world  # the scene stands on it
+        take.save()

@@ -6,12 +6,17 @@ third-party packages in the folders given with --path. Requests and events are o
 
     {"cmd": "animate", "input": PATH, "take": FOLDER, "settings": {...}}   footage or keypoint file -> solved take
     {"cmd": "solve", "take": FOLDER, "settings": {...}}                    solve a take's (edited) keypoints again
+    {"cmd": "resolve", "take": FOLDER, "changes": {PERSON: {"rows": [], "joints": [], "values": [[x, y, confidence]]}},
+     "focus": ROW, "all": bool}   store corrected keypoints and solve what they reach (core/resolve.py), or all
+    {"cmd": "redetect", "take": FOLDER, "person": ID, "rows": [FIRST, LAST], "keep_edited": bool, "settings": {...}}
+    {"cmd": "warm", "settings": {...}}   load the network, so that the next request is quick
     {"cmd": "cancel", "keep": bool}   stop; with keep, frames already detected are solved first, and meshing ends
                                       as `done` with the frames that are finished
     {"cmd": "quit"}
 
     {"event": "ready"}  {"event": "progress", "stage", "done", "total"}  {"event": "done", "take"}
     {"event": "cancelled", "take"}  {"event": "error", "message"}
+    {"event": "rows", "person", "rows"}   of resolve and redetect: these rows of the take are new
 
 Every request ends in exactly one of done, cancelled and error. The child stays warm between requests and ends when its
 standard input closes, so it never outlives its parent.
@@ -77,8 +82,7 @@ class WorkerClient:
         """Sends one request; starts the child when needed. A dead child answers with an error event."""
         if not self.running:
             self.start()
-        if request.get("cmd") in ("animate", "solve"):
-            self._busy = True
+        self._busy |= request.get("cmd") not in ("cancel", "quit")
         self._write(request)
 
     def _write(self, request: dict) -> None:
@@ -184,12 +188,13 @@ def serve(stdin, send) -> None:
     """Answers requests until `quit` or the end of standard input. send(event: dict) writes one event."""
     from .errors import Cancelled, Pose2MeshError
     from .pipeline import Engines
+    from .resolve import Memory
 
-    requests, engines = _Requests(stdin), Engines()
+    requests, engines, memory = _Requests(stdin), Engines(), Memory()
     send({"event": "ready"})
     while (request := requests.waiting.get()) is not None:
         try:
-            event = {"event": "done", "take": _answer(request, requests, engines, send)}
+            event = {"event": "done", "take": _answer(request, requests, engines, memory, send)}
         except Cancelled:
             event = {"event": "cancelled", "take": str(request.get("take", ""))}
         except Pose2MeshError as error:
@@ -208,7 +213,7 @@ def serve(stdin, send) -> None:
         send(event)
 
 
-def _answer(request: dict, requests: _Requests, engines, send) -> str:
+def _answer(request: dict, requests: _Requests, engines, memory, send) -> str:
     from .errors import Pose2MeshError
     from .pipeline import Settings, run, solve_take
     from .take import Take
@@ -228,9 +233,45 @@ def _answer(request: dict, requests: _Requests, engines, send) -> str:
     elif command == "solve" and folder:
         with Take.open(folder, write=True) as take:
             solve_take(take, engines.network(settings.device), settings, progress, _Cancelled(requests))
+    elif command in ("resolve", "redetect") and folder:
+        with Take.open(folder, write=True) as take:
+            _correct(request, take, settings, engines, memory, progress, requests.cancel.is_set, send)
+    elif command == "warm":
+        engines.network(settings.device)
     else:
         raise Pose2MeshError(f"The worker was asked for something it does not know: {request}.", "Report this.")
     return folder
+
+
+def _correct(request: dict, take, settings, engines, memory, progress, cancelled, send) -> None:
+    """`resolve` and `redetect`; the settings of the solve are those that the take was solved with."""
+    import numpy as np
+
+    from .footage import open_footage
+    from .redetect import redetect
+    from .resolve import resolve, resolve_all
+
+    def finished(person: int, rows) -> None:
+        if len(rows):
+            send({"event": "rows", "person": person, "rows": [int(row) for row in rows]})
+
+    network, edits = engines.network(settings.device), {}
+    if request["cmd"] == "redetect":
+        person, (first, last) = int(request["person"]), request["rows"]
+        edits[person] = redetect(open_footage(take.footage.get("path", "")), take, person, int(first), int(last),
+                                 engines.estimator(settings.preset, "auto"), progress=progress, cancelled=cancelled,
+                                 keep_edited=bool(request.get("keep_edited", True)))
+    for name, change in (request.get("changes") or {}).items():
+        person = int(name)
+        edits[person] = take.edits(person).changed(change["rows"], change["joints"], np.array(change["values"], float),
+                                                   take.keypoints(person))
+    if request.get("all"):
+        resolve_all(take, edits, network, device=settings.device, progress=progress, cancelled=cancelled)
+        for person in take.people:
+            finished(person, np.flatnonzero(take.solved))
+    else:
+        resolve(take, edits, network, device=settings.device, focus=request.get("focus"), finished=finished,
+                progress=progress, cancelled=cancelled, memory=memory)
 
 
 class _Cancelled:

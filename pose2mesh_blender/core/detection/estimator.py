@@ -148,6 +148,15 @@ class PoseEstimator:
         self._before = [before[i] for i in order[:self.max_people]]
         return [self._finished(image, figure) for figure in self._figures]
 
+    def estimate_in(self, image: np.ndarray, box: np.ndarray) -> PersonKeypoints:
+        """The person nearest the middle of a box (x0, y0, x1, y1 in pixels), whoever is followed; forgets nobody."""
+        keypoints = self._body.keypoints(image, box)
+        better = keypoint_box(keypoints[:17], box)
+        if box_overlap(better, box) < 0.85:
+            keypoints = self._body.keypoints(image, better)
+            better = keypoint_box(keypoints[:17], better)
+        return self._finished(image, _Figure(keypoints, better, body_score(keypoints)))
+
     def _look(self, image: np.ndarray, figures: list[_Figure]) -> list[Candidate]:
         """People in the whole image.
 
