@@ -43,7 +43,7 @@ from .wardrobe import Wardrobe
 
 FPS = 30.0
 PRESETS = ("accurate", "fast")
-SIZES = ((640, 480), (480, 640), (720, 406), (406, 720), (560, 560))
+SIZES = ((640, 480), (480, 640), (800, 450), (450, 800), (600, 600))
 # Metres that a visible keypoint may lie below the surface that is drawn there: half the limb's thickness and the cloth.
 UNDER = np.array([.06, .06, .06, .07, .07, .15, .15, .10, .10, .09, .09, .19, .19, .12, .12, .11, .11] + [.08] * 6,
                  np.float32)
@@ -84,12 +84,12 @@ class Studio:
         size = SIZES[rng.integers(len(SIZES))]
         local, frames = self._clip(rng)
         shape = draw.shapes(1)
-        lean = axis_angle_to_matrix(rng.normal(0, 1.2, 3).astype(np.float32)) if rng.random() < .05 else np.eye(3)
+        lean = axis_angle_to_matrix(rng.normal(0, 1.2, 3).astype(np.float32)) if rng.random() < .02 else np.eye(3)
         path = self.motion.root[frames] - self.motion.root[frames[:-1]].mean(0)
         rotations, vertices, points = self._posed(local, shape, lean, path)
         crowd = [vertices]
         view = draw.view_rotations(1)[0]
-        share = np.exp(rng.uniform(np.log(.3), np.log(1.0))) if rng.random() < .88 else rng.uniform(1, 1.7)
+        share = np.exp(rng.uniform(np.log(.4), np.log(1.0))) if rng.random() < .88 else rng.uniform(1, 1.7)
         fov = np.radians(rng.uniform(22, 85))
         focal = max(size) / 2 / np.tan(fov / 2)
         distance = float(np.clip(focal * 1.7 / (share * size[1]), 1.4, 14))
@@ -100,7 +100,7 @@ class Studio:
         target = follow * _smooth(path[:-1]) + _sway(rng, self.length, rng.choice([0, .02, .08]))
         places = target - ray @ view
         turns = axis_angle_to_matrix(_sway(rng, self.length, rng.choice([0, .004, .02])).astype(np.float32)) @ view
-        if rng.random() < .15:
+        if rng.random() < .12:
             crowd.append(self._passer_by(rng, view, distance))
         turns_next = np.concatenate([turns, turns[-1:]])
         places_next = np.concatenate([places, 2 * places[-1:] - places[-2:-1]])
@@ -115,7 +115,7 @@ class Studio:
         """Local rotations (T + 1, 24, 3, 3) and their rows: a piece round a distinct pose, sometimes changed."""
         m, n = self.motion, self.length + 1
         while True:
-            middle = rng.choice(m.distinct) if rng.random() < .7 else rng.integers(len(m.local))
+            middle = rng.choice(m.distinct) if rng.random() < .5 else rng.integers(len(m.local))
             first = middle - rng.integers(n)
             if first >= 0 and m.clip[first] == m.clip[middle] and first + n <= self._end[middle]:
                 break

@@ -72,10 +72,10 @@ class Light:
     @classmethod
     def any(cls, rng: np.random.Generator) -> Light:
         direction = rng.normal(size=3) + [0, .7, 0]
-        level, contrast = rng.uniform(.7, 1.7), rng.uniform(.2, .9)
-        tint = 1 + rng.normal(0, .08, (3, 3))
-        return cls(direction / np.linalg.norm(direction), level * contrast * 1.3 * tint[0],
-                   level * (1.1 - .8 * contrast) * tint[1], level * (.7 - .6 * contrast) * tint[2], rng.uniform(0, .25))
+        level, contrast = rng.uniform(.9, 1.7), rng.uniform(.1, .8)
+        tint = 1 + rng.normal(0, .06, (3, 3))
+        return cls(direction / np.linalg.norm(direction), level * contrast * 1.2 * tint[0],
+                   level * (1.1 - .7 * contrast) * tint[1], level * (.8 - .6 * contrast) * tint[2], rng.uniform(0, .2))
 
 
 @dataclass
@@ -115,18 +115,19 @@ class Room:
 
 def pattern(rng: np.random.Generator, size: int) -> np.ndarray:
     """(size, size, 3) uint8: a colour under noise of several scales, with boards, boxes and lines on half of them."""
-    image = np.tile(colour(rng, .6), (size, size, 1))
+    image = np.tile(colour(rng, .5), (size, size, 1))
+    unrest = rng.uniform(0, .4) ** 1.5
     for cells in (2, 5, 13, 40):
         tint = rng.normal(0, .5, (cells, cells, 1)) + rng.normal(0, .12, (cells, cells, 3))
         blob = cv2.resize(tint.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
-        image += blob * rng.uniform(0, .16)
+        image += blob * rng.uniform(0, unrest)
     if rng.random() < .3:
         step = int(rng.integers(12, 90))
         image[np.arange(size) % step < max(1, step // 25)] *= rng.uniform(.5, 1.3)
         if rng.random() < .7:
             image[:, np.arange(size) % step < max(1, step // 25)] *= rng.uniform(.5, 1.3)
-    if rng.random() < .5:
-        for _ in range(rng.integers(1, 12)):
+    if rng.random() < .4:
+        for _ in range(rng.integers(1, 9)):
             (x, y), (w, h) = rng.integers(0, size, 2), rng.integers(4, size // 2, 2)
             cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), colour(rng).tolist(),
                           -1 if rng.random() < .7 else int(rng.integers(1, 6)))
@@ -300,8 +301,8 @@ class Film:
     def any(cls, rng: np.random.Generator) -> Film:
         codec = str(rng.choice(["none", "jpeg", "h264"], p=[.15, .25, .6]))
         quality = int(rng.integers(25, 95)) if codec == "jpeg" else int(rng.integers(18, 36))
-        return cls(rng.uniform(.7, 1.15) * (1 + rng.normal(0, .06, 3)), float(np.exp(rng.normal(0, .2))),
-                   rng.choice([0, 1]) * rng.uniform(.3, 1.6), float(rng.choice([1, 1, 1, .75, .5])),
+        return cls(rng.uniform(.8, 1.2) * (1 + rng.normal(0, .05, 3)), float(np.exp(rng.normal(0, .15))),
+                   rng.choice([0, 1]) * rng.uniform(.3, 1.4), float(rng.choice([1, 1, 1, 1, .7, .5])),
                    rng.choice([0, 1]) * rng.uniform(0, 10), codec, quality)
 
     def develop(self, images: list[np.ndarray], rng: np.random.Generator, fps: float = 30.0) -> list[np.ndarray]:
