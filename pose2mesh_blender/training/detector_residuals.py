@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,7 +186,7 @@ def memory(r: np.ndarray, keep: np.ndarray, fps: float) -> dict[str, float]:
     """r (S, T, K, 2), keep (S, T, K): autocorrelation at LAGS, split into `constant` over a sequence, `slow` with a
     time of `seconds`, and the rest `quick` (shares of the variance)."""
     r = np.where(keep[..., None], r, 0)
-    variance = (r ** 2).sum() / keep.sum()
+    variance = max((r ** 2).sum() / keep.sum(), 1e-12)
     every = np.arange(1, min(18, r.shape[1]))
     rho = np.array([(r[:, k:] * r[:, :-k]).sum() / max((keep[:, k:] & keep[:, :-k]).sum(), 1) for k in every])
     rho /= variance
@@ -238,9 +239,8 @@ def statistics(p: Pairs) -> dict:
         known = s["known" if name == "whole" else f"{name}_known"]
         out["swaps"][name] = {**episodes(s[name], known, p.fps),
                               **{v: float(s[name][known & where].mean()) for v, where in views.items()}}
-    face = np.nanmean(np.where(s["whole"][..., None], s["pairs"][..., FACE], np.nan))
-    out["swaps"]["whole"]["face_swapped_too"] = float(face)
-    out["swaps"]["pairs"] = {JOINTS[1 + i]: float(np.nanmean(s["pairs"][..., i])) for i in range(8)}
+    out["swaps"]["whole"]["face_swapped_too"] = _mean(s["pairs"][..., FACE][s["whole"]])
+    out["swaps"]["pairs"] = {JOINTS[1 + i]: _mean(s["pairs"][..., i]) for i in range(8)}
     usual, wild = given & (off < WILD), given & (off >= WILD)
     out["memory"], out["wild"], out["confidence"] = {}, {}, {}
     for name, rows in GROUPS.items():
@@ -273,10 +273,11 @@ def _together(rest: np.ndarray, keep: np.ndarray) -> dict[str, float]:
         return float((r[..., a, :][both] * r[..., b, :][both]).mean()) if both.sum() > 50 else float("nan")
 
     def mean(pairs: list[tuple[int, int]]) -> float:
-        return float(np.nanmean([correlation(a, b) for a, b in pairs]))
+        return _mean(np.array([correlation(a, b) for a, b in pairs]))
 
     body = range(5, 17)
-    squared = np.nanmean(r ** 2, (1, 2, 3))
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # nothing is seen in some sequences
+        squared = np.nanmean(r ** 2, (1, 2, 3))
     quality = np.log(np.sqrt(squared[np.isfinite(squared)]))
     return {"within the face": mean([(a, b) for a in range(5) for b in range(a)]), "hip and hip": mean([(11, 12)]),
             "shoulder and shoulder": mean([(5, 6)]), "shoulder and hip": mean([(5, 11), (6, 12)]),
@@ -291,7 +292,7 @@ def _confidence_parts(c: np.ndarray, keep: np.ndarray, fps: float) -> dict[str, 
     """How the scores of usual, visible joints vary: about each joint's mean, per sequence, frame and joint."""
     mean = np.array([c[..., j][keep[..., j]].mean() if keep[..., j].any() else np.nan for j in range(23)])
     d = np.where(keep, c - mean, np.nan)
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # nothing is seen in some frames
         sequence = np.nanmean(d, (1, 2))
         frame = np.nanmean(d - sequence[:, None, None], 2)
     rest = d - sequence[:, None, None] - frame[..., None]
@@ -299,6 +300,11 @@ def _confidence_parts(c: np.ndarray, keep: np.ndarray, fps: float) -> dict[str, 
     return {"of sequences": float(np.nanstd(sequence)), "of frames in a sequence": float(np.nanstd(frame)),
             "of joints in a frame": float(np.nanstd(rest)),
             **{f"joint {k}": v for k, v in memory(np.stack([np.nan_to_num(rest), 0 * c], -1), kept, fps).items()}}
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _spread(values: np.ndarray) -> dict[str, float]:
