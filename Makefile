@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 # What the tests need beyond the package. torch 2.13.0 is an exact pin in pyproject.toml, and only Python 3.11 gets it
 # here: an open range would let pip choose the newest release, whose Linux wheel brings gigabytes of CUDA.
-TEST_EXTRAS = $(shell $(BIN)/python -c "import sys; print('blender,train,smplx,assets,dev' if sys.version_info < (3, 12) else 'blender,dev')")
+TEST_EXTRAS = $(shell $(BIN)/python -c "import sys; print('blender,train,render,smplx,assets,dev' if sys.version_info < (3, 12) else 'blender,render,dev')")
 
 .PHONY: setup demo test lint addon bench test-gui clean help
 

@@ -1,12 +1,13 @@
 """Draws dressed bodies into a room, off screen, as a camera would film them.
 
-OpenGL through EGL, without a window or a GPU (Mesa's llvmpipe draws a 640 x 480 picture in some 15 ms). Needs the
-`render` extra and, on Linux, the packages libegl1, libegl-mesa0 and libgl1-mesa-dri.
+OpenGL through EGL, without a window or a GPU (Mesa's llvmpipe will do). Needs the `render` extra and, on Linux, the
+packages libgl1, libegl1, libegl-mesa0 and libgl1-mesa-dri.
 """
 from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,10 +158,10 @@ class Renderer:
             raise Pose2MeshError("Drawing training pictures needs moderngl.",
                                  "In a checkout: pip install '.[render]'.") from error
         try:
-            self.gl = moderngl.create_standalone_context(backend="egl")
+            self.gl = moderngl.create_standalone_context(**({"backend": "egl"} if sys.platform == "linux" else {}))
         except Exception as error:  # glcontext and Mesa raise whatever they like
             raise Pose2MeshError(f"No OpenGL context without a window ({error}).",
-                                 "Install libegl1, libegl-mesa0 and libgl1-mesa-dri.") from error
+                                 "On Linux, install libgl1, libegl1, libegl-mesa0 and libgl1-mesa-dri.") from error
         gl, triangles = self.gl, moderngl.TRIANGLES
         self._triangles = triangles
         self._buffers: dict[tuple[int, int], tuple[moderngl.Framebuffer, ...]] = {}
