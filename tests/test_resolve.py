@@ -206,3 +206,26 @@ def demo_take(tmp_path_factory, demo_clip) -> Path:
     folder = tmp_path_factory.mktemp("demo") / "take"
     run(demo_clip, folder, Settings(preset="fast", end=4)).close()
     return folder
+
+
+def test_a_person_is_detected_again_where_the_keypoints_are(demo_take, demo_clip, tmp_path):
+    from pose2mesh_blender.core.detection import PoseEstimator
+    from pose2mesh_blender.core.footage import open_footage
+    from pose2mesh_blender.core.redetect import redetect
+
+    shutil.copytree(demo_take, tmp_path / "take")
+    with Take.open(tmp_path / "take", write=True) as take:
+        person = take.people[0]
+        first = take.keypoints(person)
+        lost = Edits().changed(np.full(23, 2), np.arange(23), np.tile(ABSENT, (23, 1)), first, by_hand=False)
+        hand = lost.changed([2], [WRIST], [[5, 6, 1]], lost.applied(first))
+        take.set_edits(person, hand)
+        take.set_keypoints(person, hand.applied(first))
+        found = redetect(open_footage(demo_clip), take, person, 1, 3, PoseEstimator("fast"))
+        now = found.applied(take.keypoints(person))
+        assert now[2, WRIST].tolist() == [5, 6, 1]
+        body = np.delete(np.arange(17), WRIST)
+        assert np.abs(now[2, body, :2] - first[2, body, :2]).max() < 25
+        np.testing.assert_array_equal(now[[0, 4]], first[[0, 4]])
+        assert redetect(open_footage(demo_clip), take, person, 2, 2, PoseEstimator("fast"),
+                        keep_edited=False).applied(first)[2, WRIST, 0] > 50

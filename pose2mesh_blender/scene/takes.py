@@ -10,12 +10,13 @@ import numpy as np
 from ..core.body import Body, load_body
 from ..core.errors import TakeError
 from ..core.take import Take
-from . import camera, compat, material, mesh, shape_keys
+from . import camera, compat, material, mesh, shape_keys, tracks
 from .timing import Timing, timing_of
 
 # Custom properties by which operators and exports recognise what is ours.
 TAKE, PERSON, FPS, SIZE, RANGE = ("pose2mesh_take", "pose2mesh_person", "pose2mesh_fps", "pose2mesh_size",
                                   "pose2mesh_range")
+ROWS, STATE = "pose2mesh_rows", "pose2mesh_state"  # of a person: the take's rows that it shows, the take's state then
 
 
 def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene: bool = False,
@@ -52,6 +53,10 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
             collection.objects.link(ob)
             if relative:
                 shape_keys.to_relative(ob)
+        clip = clip_of(collection)
+        if clip:
+            for person in people:
+                tracks.write(clip, take, person)
     except BaseException:
         bpy.data.batch_remove(_data() - before)
         raise
@@ -98,6 +103,15 @@ def take_camera(collection: bpy.types.Collection) -> bpy.types.Object | None:
     return next((ob for ob in collection.all_objects if ob.type == "CAMERA"), None)
 
 
+def clip_of(collection: bpy.types.Collection) -> bpy.types.MovieClip | None:
+    """The clip behind the take, or another one that carries its markers; None for stills and keypoint files."""
+    camera_object = take_camera(collection)
+    for background in camera_object.data.background_images if camera_object else ():
+        if background.source == "MOVIE_CLIP" and background.clip:
+            return background.clip
+    return next((tracked.clip for tracked in tracks.tracked_anywhere(collection[TAKE])), None)
+
+
 def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of takes in `scene`, in the order of the outliner."""
     return [c for c in scene.collection.children_recursive if c.get(TAKE)]
@@ -113,27 +127,39 @@ def present(take: Take, person: int) -> np.ndarray:
 def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, texture: Path | None,
             timing: Timing) -> bpy.types.Object:
     """Mesh object: location curves carry the pelvis through the world, shape keys the pose around it."""
-    rotation = take.world_from_camera[:3, :3].astype(np.float32)
-    stored = take.vertices(person)
-    first = stored[rows[0]] @ rotation.T
+    first = next(posed(take, person, rows))
     data = mesh.new_mesh(name, first, body.faces, body.vt, body.ft)
     data.materials.append(material.new_material(name, texture))
     ob = bpy.data.objects.new(name, data)
     ob[PERSON], ob[FPS] = person, timing.fps
-    frames = timing.frames[rows]
+    animate(ob, take, rows, timing)
+    return ob
 
-    def posed() -> Iterator[np.ndarray]:
-        for row in rows:
-            yield stored[row] @ rotation.T
 
-    shape_keys.add_keys(ob, frames, posed(), name, shape_keys.gaps(rows))
-    places = take.translation(person)[rows] @ rotation.T + take.world_from_camera[:3, 3]
+def animate(ob: bpy.types.Object, take: Take, rows: np.ndarray, timing: Timing) -> None:
+    """Give a person's object, which has no animation, its location curves and shape keys. rows: see `present`."""
+    frames, person = timing.frames[rows], int(ob[PERSON])
+    shape_keys.add_keys(ob, frames, posed(take, person, rows), ob.name, shape_keys.gaps(rows))
+    places = placed(take, person, rows)
     ob.location = places[0]
-    bag = compat.new_action(ob, name)
+    bag = compat.new_action(ob, ob.name)
     for axis in range(3):
         compat.add_curve(bag, "location", frames, places[:, axis], index=axis)
     _hide_while_absent(bag, timing.frames, np.isin(np.arange(len(take)), rows))
-    return ob
+    ob[ROWS], ob[STATE] = rows.tolist(), tracks.state_of(take)
+
+
+def posed(take: Take, person: int, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """(6890, 3) per row: the mesh round its pelvis, in the world's axes."""
+    rotation, stored = take.world_from_camera[:3, :3].astype(np.float32), take.vertices(person)
+    for row in rows:
+        yield stored[row] @ rotation.T
+
+
+def placed(take: Take, person: int, rows: np.ndarray) -> np.ndarray:
+    """(N, 3) the pelvis in the world."""
+    world = take.world_from_camera
+    return take.translation(person)[rows] @ world[:3, :3].T.astype(np.float32) + world[:3, 3]
 
 
 def _hide_while_absent(bag: bpy.types.ActionChannelbag, frames: np.ndarray, here: np.ndarray) -> None:
