@@ -25,6 +25,7 @@ PAIRS = np.array([(j, BODY23_FLIP[j]) for j in range(1, 17) if j < BODY23_FLIP[j
 FACE, ARMS, LEGS = [0, 1], [3, 4], [6, 7]  # rows of PAIRS: eyes and ears; elbows, wrists; knees, ankles
 APART = .05  # closer joints of a pair cannot be told to be swapped
 WILD = .07  # a detection this far off is somewhere else
+MISREAD = .4  # share of the visible limb joints that are wild in a frame whose pose was misread
 SEEN = .02  # confidence from which a keypoint counts as given
 GROUPS = {"face": [0, 1, 2, 3, 4], "shoulders": [5, 6], "elbows, wrists": [7, 8, 9, 10], "hips": [11, 12],
           "knees, ankles": [13, 14, 15, 16], "feet": [17, 19, 20, 22]}
@@ -217,19 +218,31 @@ def statistics(p: Pairs) -> dict:
     found = unswapped(p, s)
     bias, rest = fit_bias(p, found)
     off = _length(rest)
-    given = p.given & np.isfinite(off)
+    given = np.isfinite(found[..., 0]) & (found[..., 2] > SEEN)
+    there = np.isfinite(p.found[..., 0]).any(2)
     hidden = p.inside & ~p.visible
     out: dict = {"sequences": len(p.found), "frames": int(p.size.size), "fps": p.fps,
-                 "not_found": float((~np.isfinite(p.found[..., 0, 0])).mean())}
+                 "not_found": float(1 - there.mean())}
+    usual, wild = given & (off < WILD), given & (off >= WILD)
+    limbs = (given & p.visible)[..., 5:17]
+    known = limbs.sum(2) >= 4
+    misread = known & ((wild[..., 5:17] & limbs).sum(2) >= MISREAD * limbs.sum(2))
+    out["misread"] = {**episodes(misread, known, p.fps), "confidence": _mean(found[..., :17, 2][misread]),
+                      "confidence_else": _mean(found[..., :17, 2][known & ~misread])}
+    other_side = _length(found[..., :2] - p.truth[..., BODY23_FLIP, :]) < .04 * p.size[..., None]
     out["joints"] = {}
     for name, j in zip(JOINTS, LEFT):
         both = sorted({int(j), int(BODY23_FLIP[j])})
         row: dict = {"bias_m": [round(float(v), 4) for v in bias[j]]}
         for label, where in (("visible", p.visible), ("hidden", hidden)):
             keep = (given & where)[..., both]
-            asked = (where & np.isfinite(p.found[..., :1, 0]))[..., both]
+            asked = (where & there[..., None])[..., both]
             if keep.sum() > 50:
+                alone = keep & (known & ~misread)[..., None]
+                off_alone = alone & wild[..., both]
                 row[label] = {**fit_mixture(rest[..., both, :][keep]), "absent": float(1 - keep.sum() / asked.sum()),
+                              "wild_alone": float(off_alone.sum() / max(alone.sum(), 1)),
+                              "on_other_side": _mean(other_side[..., both][off_alone].astype(float)),
                               "confidence": _spread(found[..., both, 2][keep])}
         out["joints"][name] = row
     view = facing(p.points)
@@ -241,7 +254,6 @@ def statistics(p: Pairs) -> dict:
                               **{v: float(s[name][known & where].mean()) for v, where in views.items()}}
     out["swaps"]["whole"]["face_swapped_too"] = _mean(s["pairs"][..., FACE][s["whole"]])
     out["swaps"]["pairs"] = {JOINTS[1 + i]: _mean(s["pairs"][..., i]) for i in range(8)}
-    usual, wild = given & (off < WILD), given & (off >= WILD)
     out["memory"], out["wild"], out["confidence"] = {}, {}, {}
     for name, rows in GROUPS.items():
         for label, where in (("visible", p.visible), ("hidden", hidden)):
@@ -258,7 +270,7 @@ def statistics(p: Pairs) -> dict:
             out["confidence"][f"{name}, outside the picture"] = _spread(values)
     out["together"] = _together(rest, usual & p.visible)
     out["confidence_parts"] = _confidence_parts(found[..., 2], usual & p.visible, p.fps)
-    out["feet_absent"] = episodes(~given[..., [17, 20]], np.repeat(np.isfinite(p.found[..., :1, 0]), 2, 2), p.fps)
+    out["feet_absent"] = episodes(~given[..., [17, 20]], np.repeat(there[..., None], 2, 2), p.fps)
     return out
 
 
@@ -326,17 +338,24 @@ def report(s: dict) -> str:
     """Markdown tables of `statistics`."""
     lines = [f"{s['frames']} frames in {s['sequences']} sequences at {s['fps']:.0f} fps; person not found in "
              f"{s['not_found']:.1%} of the frames.", "",
-             "| joint | bias outward / up / front, mm | σ visible | far: share, σ | wild | absent | confidence "
-             "| σ hidden | far: share, σ | wild | absent | confidence |", "|---" * 12 + "|"]
+             "| joint | bias outward / up / front, mm | σ visible | far: share, σ | wild | alone | absent | confidence "
+             "| σ hidden | far: share, σ | wild | alone | absent | confidence |", "|---" * 14 + "|"]
     for name, row in s["joints"].items():
         cells = [name, " / ".join(f"{1000 * v:.0f}" for v in row["bias_m"])]
         for label in ("visible", "hidden"):
             v = row.get(label)
-            cells += (["–"] * 5 if v is None else
+            cells += (["–"] * 6 if v is None else
                       [f"{v['sigma']:.4f}", f"{v['far']:.2f}, {v['sigma_far']:.3f}", f"{v['wild']:.1%}",
-                       f"{v['absent']:.1%}", f"{v['confidence']['mean']:.2f} ± {v['confidence']['std']:.2f}"])
+                       f"{v['wild_alone']:.1%} ({v['on_other_side']:.0%})", f"{v['absent']:.1%}",
+                       f"{v['confidence']['mean']:.2f} ± {v['confidence']['std']:.2f}"])
         lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| swapped sides | share | front | side | back | seconds |", "|---|---|---|---|---|---|"]
+    m = s["misread"]
+    lines += ["", "Wild: over 7 % off. Alone: the same outside frames whose pose was misread; in brackets how many of "
+              "these lie on the other side's joint.", "",
+              f"The pose is misread (over {MISREAD:.0%} of the visible limb joints wild) in {m['share']:.1%} of the "
+              f"frames, for {m['seconds']:.2f} s; mean confidence then {m['confidence']:.2f}, else "
+              f"{m['confidence_else']:.2f}.", "",
+              "| swapped sides | share | front | side | back | seconds |", "|---|---|---|---|---|---|"]
     for name in ("whole", "legs", "arms"):
         v = s["swaps"][name]
         lines.append(f"| {name} | {v['share']:.1%} | {v['front']:.1%} | {v['side']:.1%} | {v['back']:.1%} "
