@@ -166,8 +166,8 @@ _PLAIN = {
 }  # fmt: skip
 
 
-class _Refused(Exception):
-    """A pickle asked for something that no body file needs."""
+class RefusedPickle(Exception):
+    """A pickle asked for something that no file of numbers needs."""
 
 
 class _Reader(pickle.Unpickler):
@@ -182,7 +182,13 @@ class _Reader(pickle.Unpickler):
             return getattr(np, name)
         if (module, name) in _PLAIN:
             return super().find_class(module, name)
-        raise _Refused(f"{module}.{name}")
+        raise RefusedPickle(f"{module}.{name}")
+
+
+def restricted_unpickle(content: bytes) -> Any:
+    """The tables, texts, numbers and arrays of a pickle, Python 2's too. Raises RefusedPickle for one that asks for any
+    other class or function, and nearly anything for damaged bytes."""
+    return _Reader(io.BytesIO(content), encoding="latin1").load()
 
 
 def _multiarray() -> str:
@@ -195,8 +201,8 @@ def _plain(value: Any) -> Any:
 
 def _read_pickle(path: Path, content: bytes) -> dict[str, Any]:
     try:
-        raw = _Reader(io.BytesIO(content), encoding="latin1").load()
-    except _Refused as error:
+        raw = restricted_unpickle(content)
+    except RefusedPickle as error:
         raise BodyFileError(
             f"{path} was not loaded: it asks to run {error}, which no SMPL body file does.",
             f"Do not trust this file. {CURE}",
