@@ -18,6 +18,11 @@ def strength(smooth: float, fps: float) -> float:
     return float(1 / (2 - 2 * np.cos(min(omega, np.pi))) ** 2)
 
 
+def smoothing_of(info: dict, person: int) -> float:
+    """The slider value 0..1 that a take (its take.json as `info`) has for a person: the person's own, or the take's."""
+    return float(info.get("smoothing", {}).get(str(person), info["solve"].get("smooth", 0.5)))
+
+
 def whittaker(values: np.ndarray, weights: np.ndarray, penalty: float) -> np.ndarray:
     """values (T, C, D), weights (T, C) -> smoothed (T, C, D). Linear in T; weight 0 interpolates."""
     count = len(values)

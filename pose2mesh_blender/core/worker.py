@@ -9,6 +9,10 @@ third-party packages in the folders given with --path. Requests and events are o
     {"cmd": "resolve", "take": FOLDER, "changes": {PERSON: {"rows": [], "joints": [], "values": [[x, y, confidence]]}},
      "focus": ROW, "all": bool}   store corrected keypoints and solve what they reach (core/resolve.py), or all
     {"cmd": "redetect", "take": FOLDER, "person": ID, "rows": [FIRST, LAST], "keep_edited": bool, "settings": {...}}
+    {"cmd": "merge", "take": FOLDER, "people": [ID, ...]}   one person of several (core/roster.py)
+    {"cmd": "split", "take": FOLDER, "person": ID, "row": ROW}
+    {"cmd": "seat", "take": FOLDER, "people": [ID, ...]}   exactly these, after solving those who are out of date
+    {"cmd": "smooth", "take": FOLDER, "person": ID, "smooth": 0..1, "focus": ROW}   (core/resmooth.py)
     {"cmd": "warm", "settings": {...}}   load the network, so that the next request is quick
     {"cmd": "cancel", "keep": bool}   stop; with keep, frames already detected are solved first, and meshing ends
                                       as `done` with the frames that are finished
@@ -16,7 +20,7 @@ third-party packages in the folders given with --path. Requests and events are o
 
     {"event": "ready"}  {"event": "progress", "stage", "done", "total"}  {"event": "done", "take"}
     {"event": "cancelled", "take"}  {"event": "error", "message"}
-    {"event": "rows", "person", "rows"}   of resolve and redetect: these rows of the take are new
+    {"event": "rows", "person", "rows"}   of resolve, redetect and smooth: these rows of the take are new
 
 Every request ends in exactly one of done, cancelled and error. The child stays warm between requests and ends when its
 standard input closes, so it never outlives its parent.
@@ -188,13 +192,14 @@ def serve(stdin, send) -> None:
     """Answers requests until `quit` or the end of standard input. send(event: dict) writes one event."""
     from .errors import Cancelled, Pose2MeshError
     from .pipeline import Engines
+    from .resmooth import Kept
     from .resolve import Memory
 
-    requests, engines, memory = _Requests(stdin), Engines(), Memory()
+    requests, engines, memory, kept = _Requests(stdin), Engines(), Memory(), Kept()
     send({"event": "ready"})
     while (request := requests.waiting.get()) is not None:
         try:
-            event = {"event": "done", "take": _answer(request, requests, engines, memory, send)}
+            event = {"event": "done", "take": _answer(request, requests, engines, memory, kept, send)}
         except Cancelled:
             event = {"event": "cancelled", "take": str(request.get("take", ""))}
         except Pose2MeshError as error:
@@ -213,7 +218,7 @@ def serve(stdin, send) -> None:
         send(event)
 
 
-def _answer(request: dict, requests: _Requests, engines, memory, send) -> str:
+def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> str:
     from .errors import Pose2MeshError
     from .pipeline import Settings, run, solve_take
     from .take import Take
@@ -236,11 +241,32 @@ def _answer(request: dict, requests: _Requests, engines, memory, send) -> str:
     elif command in ("resolve", "redetect") and folder:
         with Take.open(folder, write=True) as take:
             _correct(request, take, settings, engines, memory, progress, requests.cancel.is_set, send)
+    elif command in ("merge", "split", "seat", "smooth") and folder:
+        with Take.open(folder, write=True) as take:
+            _people(request, take, engines.network(settings.device), kept, progress, requests.cancel.is_set, send)
     elif command == "warm":
         engines.network(settings.device)
     else:
         raise Pose2MeshError(f"The worker was asked for something it does not know: {request}.", "Report this.")
     return folder
+
+
+def _people(request: dict, take, network, kept, progress, cancelled, send) -> None:
+    """`merge`, `split`, `seat` and `smooth`."""
+    from . import resmooth, roster
+
+    def finished(person: int, rows) -> None:
+        send({"event": "rows", "person": person, "rows": [int(row) for row in rows]})
+
+    if request["cmd"] == "merge":
+        roster.merge(take, [int(p) for p in request["people"]], network, progress, cancelled)
+    elif request["cmd"] == "split":
+        roster.split(take, int(request["person"]), int(request["row"]), network, progress, cancelled)
+    elif request["cmd"] == "seat":
+        roster.bring_back(take, [int(p) for p in request["people"]], network, progress, cancelled)
+    else:
+        resmooth.resmooth(take, int(request["person"]), float(request["smooth"]), network, focus=request.get("focus"),
+                          kept=kept, finished=finished, progress=progress, cancelled=cancelled)
 
 
 def _correct(request: dict, take, settings, engines, memory, progress, cancelled, send) -> None:

@@ -1,0 +1,93 @@
+"""Another smoothing for one person of a solved take, the frame that somebody looks at first. No `bpy` module use.
+
+Smoothing is a setting and no damage: the keypoints in the take are raw, and every value of it is solved from them.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import roster
+from .errors import Cancelled, TakeError
+from .pipeline import body_of, detector_of, solve_key
+from .resolve import PIECE, PIECE_LIVE, Told, solved_with
+from .smoothing import smoothing_of
+from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
+from .take import Take
+
+
+@dataclass
+class Kept:
+    """Motions of the last calls, so that a slider that returns to a value finds it."""
+
+    motions: dict[tuple, Motion] = field(default_factory=dict)
+
+    def get(self, key: tuple, make: Callable[[], Motion]) -> Motion:
+        if key not in self.motions:
+            while len(self.motions) > 8:
+                self.motions.pop(next(iter(self.motions)))
+            self.motions[key] = make()
+        return self.motions[key]
+
+
+def resmooth(take: Take, person: int, smooth: float, network, *, focus: int | None = None, kept: Kept | None = None,
+             finished: Told | None = None, progress: Callable[[str, int, int], None] | None = None,
+             cancelled: Callable[[], bool] | None = None) -> None:
+    """Solves one person of a take, open for writing, with another smoothing (0..1).
+
+    focus: the row to show first, which is solved from its neighbours alone; the whole follows. finished(person, rows)
+    tells what is stored. What a call that is cancelled or killed has left, the next one for this person does. Raises
+    Cancelled and TakeError.
+    """
+    cancelled, finished = cancelled or (lambda: False), finished or (lambda person, rows: None)
+    if person not in take.people or not take.has_mesh(person):
+        raise TakeError(f"{take.folder} has no solved person {person}.", "Animate the footage first.")
+    settings = solved_with(take)
+    body = body_of(settings)
+    before = smoothing_of(take.info, person)
+    left = {str(p) for p in take.info.get("unsmoothed", [])}
+    if before == smooth and str(person) not in left:
+        return
+    rows = np.flatnonzero(take.detected & np.isfinite(take.translation(person)).all(1))
+    take.info.setdefault("smoothing", {})[str(person)] = float(smooth)
+    take.info["unsmoothed"] = sorted({*map(int, left), person})
+    take.save()
+    if focus is not None and focus in rows and not cancelled():
+        finished(person, _glimpse(take, person, focus, smooth, network, body))
+    key = (str(take.folder), person, smooth, take.keypoints(person).tobytes(),
+           take.edits(person).mask(len(take)).tobytes(), take.intrinsics.tobytes(), id(network))
+    motion = (kept or Kept()).get(key, lambda: roster.person_motion(take, person, network, smooth, body))
+    take.write_footing(person, motion.footing)
+    rows = np.flatnonzero(take.done)
+    if focus is not None:
+        rows = rows[np.argsort(np.abs(rows - focus), kind="stable")]
+    piece = PIECE if focus is None else PIECE_LIVE
+    for start in range(0, len(rows), piece):
+        if cancelled():
+            raise Cancelled
+        part = np.sort(rows[start:start + piece])
+        roster.write_rows(take, person, part, motion, network, body)
+        finished(person, part)
+        if progress:
+            progress("mesh", min(start + piece, len(rows)), len(rows))
+        piece = PIECE
+    take.info["unsmoothed"] = [p for p in take.info["unsmoothed"] if p != person]
+    if take.info["solve"].get("key"):
+        take.info["solve"]["key"] = solve_key(take, settings, network, body)
+    take.save()
+
+
+def _glimpse(take: Take, person: int, focus: int, smooth: float, network, body) -> np.ndarray:
+    """Stores the row `focus` as its window shows it, where feet stand as before; returns the rows (1,)."""
+    settings = SolveSettings(smooth=smooth, height=take.info["solve"].get("height"))
+    first, last = window_of(focus, take.timestamps, settings)
+    motion = solve_rows(take.keypoints(person), take.timestamps, take.intrinsics, network, first, last,
+                        take.shape(person), settings, detector_of(take), body,
+                        take.edits(person).mask(len(take)), take.footing(person))
+    rows = np.array([focus])
+    if motion.valid[focus - first]:
+        vertices = mesh_frames(motion, network, rows - first, body)
+        take.write_mesh(person, rows, vertices, motion.translation[rows - first], body.regress("smpl24", vertices))
+    return rows
