@@ -101,7 +101,7 @@ def test_parts_and_joined_file_read_the_same(tmp_path, pairs: Pairs) -> None:
     (tmp_path / "a.parts").mkdir()
     arrays = {"accurate": pairs.found.astype(np.float32), "points": pairs.points.astype(np.float32),
               "intrinsics": np.repeat(intrinsics_from_focal(640, 480, 500)[None], S, 0), "visible": pairs.visible,
-              "behind": np.zeros((S, T, 23), np.float16), "timestamps": np.tile(np.arange(T) / 30, (S, 1))}
+              "image_size": np.tile([640, 480], (S, 1)), "timestamps": np.tile(np.arange(T) / 30, (S, 1))}
     np.savez(tmp_path / "a.npz", **{k: v[:2] for k, v in arrays.items()})
     for i in range(2):
         np.savez(tmp_path / "a.parts" / f"{i}.npz", **{k: v[i] for k, v in arrays.items()})

@@ -116,11 +116,12 @@ def test_pairs_are_made_in_parts_and_joined(renderer: Renderer, tmp_path: Path, 
     np.savez(tmp_path / "walk.npz", poses=poses, trans=np.zeros((30, 3), np.float32), clip_name=["walk"],
              clip_start=[0], clip_len=[30], rest_joints=embedded_body().J_template)
     target = tmp_path / "pairs.npz"
+    small = tmp_path / "small.npz"
     command = ["--mocap", str(tmp_path / "walk.npz"), "--to", str(target), "--sequences", "2", "--length", "3"]
     assert D.main([*command, "--worker", "0/2"]) == 0
     assert not target.exists() and len(list((tmp_path / "pairs.parts").iterdir())) == 1
     before = (tmp_path / "pairs.parts" / "00000.npz").read_bytes()
-    assert D.main(command) == 0
+    assert D.main([*command, "--small", str(small)]) == 0
     assert (tmp_path / "pairs.parts" / "00000.npz").read_bytes() == before, "a finished part was made again"
     with np.load(target) as z:
         assert z["accurate"].shape == z["fast"].shape == (2, 3, 23, 3) and z["points"].shape == (2, 3, 71, 3)
@@ -129,3 +130,8 @@ def test_pairs_are_made_in_parts_and_joined(renderer: Renderer, tmp_path: Path, 
         gone = ~np.isfinite(z["accurate"][..., 0])
         assert (z["accurate"][..., 2][gone] == 0).all()
         np.testing.assert_allclose(np.diff(z["timestamps"]), 1 / 30, atol=1e-6)
+        assert (z["points"][..., 0, 2] < 20).all()
+    assert small.stat().st_size < .6 * target.stat().st_size
+    full, copy = (D.load(path, embedded_body()) for path in (target, small))
+    for name, tolerance in (("accurate", .05), ("points", .003), ("rotations", .003), ("shape", 0), ("visible", 0)):
+        np.testing.assert_allclose(full[name].astype(float), copy[name].astype(float), atol=tolerance, err_msg=name)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..core.body import load_body
 from ..core.camera import project
 from ..core.network import joints as J
 from ..core.skeletons import BODY23, BODY23_FLIP
+from .detections import load
 
 LEFT = np.array([j for j, name in enumerate(BODY23) if not name.startswith("right")])  # nose and the left side
 JOINTS = [BODY23[j].removeprefix("left_") for j in LEFT]
@@ -53,17 +55,16 @@ class Pairs:
 
 def load_pairs(path: Path, preset: str = "accurate") -> Pairs:
     """path: FILE.npz, or the folder with its parts."""
-    files = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    loaded = []
-    for file in files:
-        with np.load(file) as z:
-            loaded.append({k: z[k] if not path.is_dir() else z[k][None] for k in
-                           (preset, "points", "intrinsics", "visible", "behind", "timestamps")})
-    z = {k: np.concatenate([part[k] for part in loaded]) for k in loaded[0]}
+    body = load_body()
+    if path.is_dir():
+        parts = [load(file, body) for file in sorted(path.glob("*.npz"))]
+        z = {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+    else:
+        z = load(path, body)
     truth = np.stack([project(p[:, J.BODY].astype(np.float64), k) for p, k in zip(z["points"], z["intrinsics"])])
+    inside = ((truth >= 0) & (truth < z["image_size"][:, None, None])).all(-1)
     return Pairs(z[preset].astype(np.float64), truth, z["points"].astype(np.float64), np.ptp(truth, 2).max(2),
-                 z["intrinsics"][:, 0, 0], z["visible"], np.isfinite(z["behind"]),
-                 1 / float(np.diff(z["timestamps"]).mean()))
+                 z["intrinsics"][:, 0, 0], z["visible"], inside, 1 / float(np.diff(z["timestamps"]).mean()))
 
 
 # -- sides ------------------------------------------------------------------------------------------------------------
@@ -276,20 +277,18 @@ def statistics(p: Pairs) -> dict:
 
 def _together(rest: np.ndarray, keep: np.ndarray) -> dict[str, float]:
     """Correlations between joints of one frame, and how the spread differs between sequences."""
-    scale = np.array([np.sqrt((rest[..., j, :][keep[..., j]] ** 2).mean() / 2) if keep[..., j].sum() > 20 else np.nan
-                      for j in range(23)])
-    r = np.where(keep[..., None], rest / scale[:, None], np.nan)
-
     def correlation(a: int, b: int) -> float:
         both = keep[..., a] & keep[..., b]
-        return float((r[..., a, :][both] * r[..., b, :][both]).mean()) if both.sum() > 50 else float("nan")
+        x, y = rest[..., a, :][both], rest[..., b, :][both]
+        return float((x * y).sum() / np.sqrt((x ** 2).sum() * (y ** 2).sum())) if len(x) > 50 else float("nan")
 
     def mean(pairs: list[tuple[int, int]]) -> float:
         return _mean(np.array([correlation(a, b) for a, b in pairs]))
 
     body = range(5, 17)
+    kept = np.where(keep[..., None], rest, np.nan)
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # nothing is seen in some sequences
-        squared = np.nanmean(r ** 2, (1, 2, 3))
+        squared = np.nanmean(kept ** 2 / np.nanmean(kept ** 2, (0, 1, 3), keepdims=True), (1, 2, 3))
     quality = np.log(np.sqrt(squared[np.isfinite(squared)]))
     return {"within the face": mean([(a, b) for a in range(5) for b in range(a)]), "hip and hip": mean([(11, 12)]),
             "shoulder and shoulder": mean([(5, 6)]), "shoulder and hip": mean([(5, 11), (6, 12)]),
