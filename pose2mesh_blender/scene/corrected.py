@@ -50,11 +50,21 @@ def update(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, r
     for index, positions in zip(number, takes.posed(take, person, wanted)):
         blocks[int(index) + 1].points.foreach_set("co", np.ascontiguousarray(positions, np.float32).ravel())
     _move(ob, number, len(shown), takes.placed(take, person, wanted))
-    if rows is None or take.solved.all():
-        ob[takes.STATE] = tracks.state_of(take)
     ob.data.shape_keys.update_tag()
     ob.data.update_tag()
     ob.update_tag(refresh={"OBJECT", "DATA", "TIME"})
+
+
+def finish(take: Take, before: str) -> None:
+    """After all changed rows were shown: the meshes show the take as it is now.
+
+    before: the take's state when the change began. A mesh of another one (somebody has undone) gets all rows.
+    """
+    for person in take.people:
+        for collection, ob in people_showing(str(take.folder), person):
+            if ob.get(takes.STATE) not in (before, tracks.state_of(take)):
+                update(collection, ob, take)
+            ob[takes.STATE] = tracks.state_of(take)
 
 
 def out_of_date(ob: bpy.types.Object, take: Take) -> bool:

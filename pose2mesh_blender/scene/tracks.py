@@ -17,13 +17,13 @@ import bpy
 import numpy as np
 
 from ..core.edits import ABSENT, absent_in
-from ..core.skeletons import BODY23, flip_permutation
+from ..core.skeletons import BODY23, BODY23_FLIP
 from ..core.take import Take
 from .timing import timing_of
 
 TRACKED = "pose2mesh_tracks"  # custom property of the clip: JSON, name of a tracking object -> its facts
 NAMES = tuple(name.replace("_", " ").title() for name in BODY23)  # of the tracks
-PARTNER = flip_permutation(BODY23)
+PARTNER = BODY23_FLIP
 UNSURE = 0.2  # confidence below which a marker is muted
 NEAR = 0.02  # pixels: markers that moved less have not been moved
 PATTERN, SEARCH = 0.02, 0.05  # half sides of what Blender's tracker looks at, as shares of the picture's width
@@ -33,14 +33,18 @@ _seen: dict[str, set[str]] = {}  # take -> states that it had in this session; s
 
 @dataclass(frozen=True)
 class Tracked:
-    """Whom a tracking object shows."""
+    """Whom a tracking object shows. Holds no reference to Blender's data: an undo may replace that."""
 
-    clip: bpy.types.MovieClip
+    clip_name: str
     name: str  # of the tracking object
     folder: str  # of the take
     person: int
     offset: int  # the clip's frame_offset when the markers were made
     state: str  # of the take that the markers know
+
+    @property
+    def clip(self) -> bpy.types.MovieClip:
+        return bpy.data.movieclips[self.clip_name]
 
     @property
     def object(self) -> bpy.types.MovieTrackingObject:
@@ -77,7 +81,7 @@ def tracked_in(clip: bpy.types.MovieClip) -> list[Tracked]:
     found = []
     for name, facts in _facts(clip).items():
         if name in clip.tracking.objects:
-            found.append(Tracked(clip, name, facts["take"], facts["person"], facts["offset"], facts["state"]))
+            found.append(Tracked(clip.name, name, facts["take"], facts["person"], facts["offset"], facts["state"]))
     return found
 
 
@@ -313,6 +317,31 @@ def changes(tracked: Tracked, base: Base) -> Changes:
         values[back] = source[back]
     rows, joints = np.nonzero(placed | gone & ~absent)
     return Changes(chosen[rows], joints, values[rows, joints])
+
+
+def put(tracked: Tracked, frames: np.ndarray, rows: np.ndarray, joints: np.ndarray, points: np.ndarray,
+        muted: np.ndarray) -> None:
+    """Sets markers as a person does. rows, joints: (M,); points: (M, 2) as in `Markers`; muted: (M,)."""
+    tracks = {track.name: track for track in tracked.object.tracks}
+    for joint in np.unique(joints):
+        track: Any = tracks.get(NAMES[joint])
+        if track is None:
+            continue
+        mine = np.flatnonzero(joints == joint)
+        where = frames[rows[mine]]
+        for frame in np.setdiff1d(where, _get(track, "frame", np.int32)):
+            track.markers.insert_frame(int(frame))
+        at = np.searchsorted(_get(track, "frame", np.int32), where)
+        for field, values in (("co", points), ("mute", muted), ("is_keyed", np.ones(len(rows), bool))):
+            now = _get(track, field, np.float32 if field == "co" else bool)
+            now[at] = values[mine]
+            _set(track, field, now)
+
+
+def glance(tracked: Tracked, frame: int) -> tuple:
+    """The markers of one frame of the clip, cheaply, to see whether somebody moves one."""
+    found = (track.markers.find_frame(frame) for track in tracked.object.tracks)
+    return tuple((m.co[0], m.co[1], m.mute) if m else None for m in found)
 
 
 def _apart(a: np.ndarray, b: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -32,6 +32,7 @@ current: Job | None = None
 last_message: tuple[str, str] = ("", "")  # (level, text) of the job before, for the panel
 _client: WorkerClient | None = None
 _in_window: Callable[[], None] | None = None  # takes timer and status text away
+before_start: list[Callable[[], None]] = []  # what else holds takes lets them go
 
 
 def client() -> WorkerClient:
@@ -110,6 +111,16 @@ class Job:
             stage = f"{stage} {self.done}/{self.total}"
         return stage if len(self.sources) == 1 else f"{self.number + 1} of {len(self.sources)}: {stage}"
 
+    def summary(self) -> str:
+        """How it went, apart from what failed."""
+        if not self.made:
+            return "Stopped before a frame was finished. The scene is unchanged" if self.stopping else ""
+        ending = "Stopped. Animate again to go on" if self.stopping else "Press Space to play, or export it"
+        if len(self.sources) == 1:
+            return f"Animated {'; '.join(self.made)}. {ending}"
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"Animated {len(self.made)} of {len(self.sources)}{failed}. {ending}"
+
     def _next(self) -> None:
         self.number += 1
         self.over = self.number >= len(self.sources) or self.stopping > 0
@@ -172,11 +183,21 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
 
     def run(self, context: bpy.types.Context, sources: list[Path], settings: dict, modal: bool) -> Result:
         """Start the job; returns what `invoke` or `execute` has to return."""
-        global current, last_message
         self._scene = context.scene.name
+
+        def make() -> Job:
+            return Job(sources, cache_folder(context), {**settings, "device": device(context)}, self._build)
+
+        return self.begin(context, make, modal)
+
+    def begin(self, context: bpy.types.Context, make: Callable[[], Job], modal: bool) -> Result:
+        """Start what `make` makes; returns what `invoke` or `execute` has to return."""
+        global current, last_message
         last_message = ("", "")
+        for let_go in before_start:
+            let_go()
         try:
-            job = Job(sources, cache_folder(context), {**settings, "device": device(context)}, self._build)
+            job = make()
             job.start()
         except OSError as error:
             self.report({"ERROR"}, f"{error.filename or 'The cache folder'} cannot be used as cache "
@@ -248,15 +269,8 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         _put_away()
         for message in job.failed:
             self.report({"ERROR" if not job.made else "WARNING"}, message)
-        if job.made:
-            ending = "Stopped. Animate again to go on" if job.stopping else "Press Space to play, or export it"
-            text = f"Animated {'; '.join(job.made)}. {ending}"
-            if len(job.sources) > 1:
-                text = (f"Animated {len(job.made)} of {len(job.sources)}"
-                        + (f", {len(job.failed)} failed" if job.failed else "") + ". " + ending)
-            self.report({"WARNING" if job.failed else "INFO"}, text)
-        elif job.stopping:
-            self.report({"WARNING"}, "Stopped before a frame was finished. The scene is unchanged")
+        if text := job.summary():
+            self.report({"WARNING" if job.failed or not job.made else "INFO"}, text)
         last_message = ("ERROR", job.failed[-1]) if job.failed else ("INFO", job.made[-1] if job.made else "")
         return {"FINISHED"} if job.made else {"CANCELLED"}
 

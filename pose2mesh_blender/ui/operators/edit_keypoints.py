@@ -1,0 +1,69 @@
+"""pose2mesh.edit_keypoints: the clip editor, on the person's tracks, beside the viewport."""
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from ...core.errors import TakeError
+from ...core.take import Take
+from ...scene import tracks
+from ..keypoints import poll_target, target
+from ..properties import Result
+
+
+class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
+    """Show the footage with this person's keypoints in a Movie Clip Editor, ready to be dragged"""
+
+    bl_idname = "pose2mesh.edit_keypoints"
+    bl_label = "Edit Keypoints"
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return poll_target(cls, context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        tracked = target(context)
+        try:
+            with Take.open(tracked.folder) as take:
+                if tracked.offset != tracked.clip.frame_offset:
+                    tracked = tracks.write(tracked.clip, take, tracked.person)
+        except TakeError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        tracked.clip.tracking.objects.active = tracked.object
+        area = _clip_editor(context)
+        if area is None:
+            self.report({"ERROR"}, "There is no room for a Movie Clip Editor. Open one and press the button again")
+            return {"CANCELLED"}
+        space: Any = area.spaces.active
+        space.mode, space.view, space.clip = "TRACKING", "CLIP", tracked.clip
+        space.show_disabled, space.show_marker_pattern = True, False
+        region = next((r for r in area.regions if r.type == "WINDOW"), None)
+        if region and not bpy.app.background:
+            override: Any = context.temp_override(area=area, region=region)
+            with override:
+                bpy.ops.clip.view_all(fit_view=True)
+        self.report({"INFO"}, f"Drag the markers of {tracked.name}. Ctrl+Z takes back")
+        return {"FINISHED"}
+
+
+def _clip_editor(context: bpy.types.Context) -> bpy.types.Area | None:
+    """A clip editor of this window; without one, the viewport is divided."""
+    areas = list(context.screen.areas) if context.screen else []
+    if context.area and context.area.type == "CLIP_EDITOR":
+        return context.area
+    found = next((a for a in areas if a.type == "CLIP_EDITOR"), None)
+    if found or not areas:
+        return found
+    wide = max([a for a in areas if a.type == "VIEW_3D"] or areas, key=lambda a: a.width)
+    override: Any = context.temp_override(area=wide, region=wide.regions[-1])
+    with override:
+        if bpy.ops.screen.area_split(direction="VERTICAL", factor=0.5) != {"FINISHED"}:
+            return None
+    new = [a for a in context.screen.areas if a not in areas]
+    if not new:
+        return None
+    new[0].type = "CLIP_EDITOR"
+    return new[0]

@@ -1,0 +1,50 @@
+"""pose2mesh.interpolate_occluded: muted and missing markers, between those that are seen."""
+from __future__ import annotations
+
+import bpy
+from bpy.props import IntProperty
+
+from ...core.errors import TakeError
+from ...core.take import Take
+from ...scene import marker_edits, tracks
+from .. import keypoints
+from ..keypoint_properties import keypoint_settings
+from ..properties import Result
+
+
+class POSE2MESH_OT_interpolate_occluded(bpy.types.Operator):
+    """Place muted and missing markers on a path between those that are seen. Takes the selected tracks, or all"""
+
+    bl_idname = "pose2mesh.interpolate_occluded"
+    bl_label = "Interpolate Occluded"
+    bl_options = {"REGISTER", "UNDO"}
+
+    longest: IntProperty(name="Longest Gap", description="Gaps of more frames are left", default=30, min=1,
+                         soft_max=120)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return keypoints.poll_target(cls, context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
+        if not self.properties.is_property_set("longest"):
+            self.longest = keypoint_settings(context.scene).longest
+        return self.execute(context)
+
+    def execute(self, context: bpy.types.Context) -> Result:
+        tracked = keypoints.target(context)
+        try:
+            with Take.open(tracked.folder) as take:
+                base = keypoints.base(tracked, take)
+                first, last = keypoints.rows_in(context, tracks.scene_frames(take, tracked))
+        except TakeError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        put = marker_edits.interpolate(tracks.read(tracked, base.frames), keypoints.chosen_joints(tracked), first, last,
+                                       self.longest)
+        if not len(put.rows):
+            self.report({"WARNING"}, "No gap between seen markers in these frames. Choose more frames, or longer gaps")
+            return {"CANCELLED"}
+        tracks.put(tracked, base.frames, *put)
+        self.report({"INFO"}, f"Placed {len(put.rows)} markers")
+        return {"FINISHED"}
