@@ -129,7 +129,7 @@ def test_what_was_cancelled_is_done_by_the_next_call(take, tmp_path):
     with pytest.raises(Cancelled):
         resolve(take, {0: edits}, NETWORK, focus=ROW, cancelled=lambda: True, memory=memory,
                 finished=lambda person, rows: first.append(rows.tolist()))
-    assert first[-1] == [ROW] and take.solved[ROW] and not take.solved.all()
+    assert [ROW] in first and take.solved[ROW] and not take.solved.all()
     resolve(take, {}, NETWORK, memory=memory)
     assert take.solved.all()
     with Take.open(tmp_path / "whole", write=True) as whole:

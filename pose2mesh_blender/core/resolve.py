@@ -19,6 +19,7 @@ from .take import Take
 
 MOVED = 1e-3  # metres: joints that move less leave their frame's mesh as it is
 SHIFTED = 2e-4  # metres, the same for the place of the whole person
+WRITING = "writing"  # in the place of the take's key, until all is stored
 PIECE = 16  # rows meshed between two looks at `cancelled`
 PIECE_LIVE = 4  # the same while somebody waits for one of them
 
@@ -64,6 +65,11 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
     solved = take.solved
     if not solved.any() or not all(take.has_mesh(p) for p in take.people):
         raise TakeError(f"{take.folder} is not solved yet.", "Animate it first.")
+    if take.info["solve"].get("key") == WRITING:  # a call was killed
+        resolve_all(take, edits, network, device=device, progress=progress, cancelled=cancelled)
+        for person in take.people:
+            finished(person, np.flatnonzero(take.solved))
+        return
     left = _left(take, memory)
     context = _Context(take, network, settings, body, memory)
     before = {person: take.keypoints(person) for person in take.people}
@@ -71,26 +77,38 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
     hands_after = {**hands, **{person: found.mask(len(take)) for person, found in edits.items()}}
     for person, found in edits.items():  # from the detection: a killed call may have stored less than its edits say
         after[person] = found.applied(take.edits(person).detected(before[person]))
-    todo: dict[int, np.ndarray] = {}
-    motions: dict[int, list[tuple[int, Motion]]] = {}
-    moved: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for person in take.people:
-        todo[person], motions[person], moved[person] = context.difference(
-            person, (before[person], hands[person]), (after[person], hands_after[person]), left[person])
-    # Now things are written, in an order in which a killed process leaves a take that will be solved again.
+    take.info["solve"]["key"] = WRITING
+    take.save()
     for person, found in edits.items():
         changed = np.flatnonzero((_bits(before[person]) != _bits(after[person])).any((1, 2)))
         take.set_edits(person, found)
-        take.set_keypoints(person, after[person][changed], changed, stale=todo[person])
+        take.set_keypoints(person, after[person][changed], changed, stale=changed[solved[changed]])
+    todo: dict[int, np.ndarray] = {}
+    motions: dict[int, list[tuple[int, Motion]]] = {}
+    for person in take.people:
+        seen = (before[person], hands[person]), (after[person], hands_after[person])
+        shown = context.glimpse(person, *seen, focus) if focus is not None and solved[focus] else None
+        at = take.translation(person)
+        if shown is not None:
+            take.write_mesh(person, *shown)
+            finished(person, np.array([focus]))
+        todo[person], motions[person], (rows, places) = context.difference(person, *seen, left[person], at, solved)
+        if shown is not None:
+            keep = rows != focus  # where the glimpse has put it
+            rows, places, todo[person] = rows[keep], places[keep], np.setdiff1d(todo[person], focus)
+        take.write_translation(person, rows, places)
+        take.clear_solved(todo[person])
+        finished(person, np.setdiff1d(rows, todo[person]))
     take.info["solve"]["key"] = solve_key(take, settings, network, body)
     take.save()
-    for person, (rows, places) in moved.items():
-        take.write_translation(person, rows, places)
-        finished(person, np.setdiff1d(rows, todo[person]))
+    others = [row for row in np.flatnonzero(solved & ~take.solved) if all(row not in rows for rows in todo.values())]
+    take.mark_solved(np.array(others, np.int64))  # rows whose keypoints changed but not their motion, and the glimpse
     memory.left[str(take.folder)] = todo
     whole = sum(map(len, todo.values()))
     for person in list(todo):
         while len(todo[person]):
+            if cancelled():
+                raise Cancelled
             rows = todo[person]
             if focus is None:
                 rows = rows[:PIECE]
@@ -103,8 +121,6 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
             finished(person, rows)
             if progress:
                 progress("mesh", whole - sum(map(len, todo.values())), whole)
-            if cancelled():
-                raise Cancelled
 
 
 def _left(take: Take, memory: Memory) -> dict[int, np.ndarray]:
@@ -124,12 +140,26 @@ class _Context:
     body: Body
     memory: Memory
 
-    def difference(self, person: int, before: Seen, after: Seen, left: np.ndarray):
-        """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move."""
+    def glimpse(self, person: int, before: Seen, after: Seen, focus: int):
+        """What `Take.write_mesh` wants for the row `focus`, solved from few neighbours; None when it stays as it is."""
+        first, last = window_of(focus, self.take.timestamps, self._solve_settings, glimpse=True)
+        new, at = self._motion(person, after, first, last), focus - first
+        old = self._motion(person, before, first, last)
+        if not (new.valid[at] and old.valid[at]) or _longest(new.joints - old.joints)[at] < MOVED:
+            return None
+        place = self.take.translation(person)[[focus]] + (new.translation - old.translation)[[at]]
+        vertices = mesh_frames(new, self.network, np.array([at]), self.body)
+        return np.array([focus]), vertices, place, self.body.regress("smpl24", vertices)
+
+    def difference(self, person: int, before: Seen, after: Seen, left: np.ndarray, at: np.ndarray,
+                   solved: np.ndarray):
+        """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move.
+
+        at: (T, 3) places and solved: (T,) flags before anything was written.
+        """
         differ = (_bits(before[0]) != _bits(after[0])).any(2) | (before[1] != after[1])
         changed = np.flatnonzero(differ.any(1))
-        at = self.take.translation(person)
-        mesh, had_one = np.zeros(len(self.take), bool), self.take.solved
+        mesh, had_one = np.zeros(len(self.take), bool), solved.copy()
         had_one[left] = True
         place = at.copy()
         motions = []
@@ -207,8 +237,8 @@ def resolve_all(take: Take, edits: dict[int, Edits], network, *, device: str = "
     Arguments and errors as for `resolve`.
     """
     world, settings = take.info["world_from_camera"], solved_with(take, device)
-    for person, found in edits.items():
-        detected = take.edits(person).detected(take.keypoints(person))
+    for person in take.people:
+        detected, found = take.edits(person).detected(take.keypoints(person)), edits.get(person, take.edits(person))
         take.set_edits(person, found)
         take.set_keypoints(person, found.applied(detected))
     take.clear_solved()

@@ -115,13 +115,13 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     return out
 
 
-def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings) -> tuple[int, int]:
+def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings, glimpse: bool = False) -> tuple[int, int]:
     """The rows (first, last) to solve again after a keypoint of `row` has changed: as far as the change reaches, and
-    as many more as these need to come out as in the whole take.
+    as many more as these need to come out as in the whole take. glimpse: so many that `row` itself does.
     """
     # the smoother's answer to one sample falls by e within so many rows
     fall = np.sqrt(2) * _penalty(settings.smooth, _step(timestamps)) ** 0.25
-    far = int(np.ceil(6.5 * fall)) + 2
+    far = int(np.ceil((3.5 if glimpse else 9.0) * fall)) + 1
     return max(0, row - far), min(len(timestamps) - 1, row + far)
 
 

@@ -296,9 +296,10 @@ class Take:
         if self.detected.any():
             self._mark("detected", np.arange(len(self)), 0)
 
-    def clear_solved(self) -> None:
+    def clear_solved(self, rows: np.ndarray | None = None) -> None:
+        """rows: (N,), None = all."""
         if self.solved.any():
-            self._mark("solved", np.arange(len(self)), 0)
+            self._mark("solved", np.arange(len(self)) if rows is None else rows, 0)
 
     def _mark(self, name: str, rows: np.ndarray, value: int) -> None:
         self._check_writable()
