@@ -53,6 +53,19 @@ def key_frames(curve: bpy.types.FCurve) -> np.ndarray:
     return co.reshape(-1, 2)
 
 
+def set_values(curve: bpy.types.FCurve, values: np.ndarray, numbers: np.ndarray | None = None) -> None:
+    """Other values (N,) for all keys of `curve`, or for those of these numbers (N,); handles go along."""
+    points = key_frames(curve)
+    numbers = np.arange(len(points)) if numbers is None else numbers
+    shift = values - points[numbers, 1]
+    for name in ("co", "handle_left", "handle_right"):
+        co = np.empty(2 * len(points), np.float32)
+        curve.keyframe_points.foreach_get(name, co)
+        co[2 * numbers + 1] += shift
+        curve.keyframe_points.foreach_set(name, co)
+    curve.update()
+
+
 def sample(curve: bpy.types.FCurve, frames: np.ndarray) -> np.ndarray:
     """Values of `curve` at `frames` (N,), as Blender plays it."""
     return np.fromiter((curve.evaluate(f) for f in frames), np.float64, len(frames))

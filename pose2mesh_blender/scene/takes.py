@@ -9,14 +9,20 @@ import numpy as np
 
 from ..core.body import Body, load_body
 from ..core.errors import TakeError
+from ..core.measure import height_of
 from ..core.take import Take
-from . import camera, compat, material, mesh, shape_keys, tracks
+from . import camera, compat, material, mesh, placing, shape_keys, tracks
+from .placing import Placing
 from .timing import Timing, timing_of
 
 # Custom properties by which operators and exports recognise what is ours.
 TAKE, PERSON, FPS, SIZE, RANGE = ("pose2mesh_take", "pose2mesh_person", "pose2mesh_fps", "pose2mesh_size",
                                   "pose2mesh_range")
 ROWS, STATE = "pose2mesh_rows", "pose2mesh_state"  # of a person: the take's rows that it shows, the take's state then
+HEIGHT = "pose2mesh_height"  # of a person: metres from sole to crown, at scale 1
+# Object colours by which people are told apart, well apart also for most who see fewer colours (Okabe and Ito, 2008).
+COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.94, 0.89, 0.26), (0.0, 0.45, 0.70),
+           (0.84, 0.37, 0.0), (0.80, 0.47, 0.65))
 
 
 def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene: bool = False,
@@ -48,8 +54,11 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
         collection[FPS] = timing.fps
         collection[SIZE] = take.image_size
         collection[RANGE] = timing.range
+        collection[placing.WORLD] = take.world_from_camera.ravel().tolist()
         for number, (person, rows) in enumerate(people.items(), 1):
-            ob = _person(take, person, rows, f"{name} Person {number:02d}", body, texture, timing)
+            ob = _person(take, person, rows, f"{name} Person {number:02d}", body, texture, timing,
+                         Placing(take.world_from_camera[None]))
+            ob.color = (*COLOURS[(number - 1) % len(COLOURS)], 1.0)
             collection.objects.link(ob)
             if relative:
                 shape_keys.to_relative(ob)
@@ -112,6 +121,11 @@ def clip_of(collection: bpy.types.Collection) -> bpy.types.MovieClip | None:
     return next((tracked.clip for tracked in tracks.tracked_anywhere(collection[TAKE])), None)
 
 
+def collection_of(ob: bpy.types.Object) -> bpy.types.Collection | None:
+    """The take that an object belongs to."""
+    return next((c for c in bpy.data.collections if c.get(TAKE) and ob.name in c.all_objects), None)
+
+
 def takes_in(scene: bpy.types.Scene) -> list[bpy.types.Collection]:
     """The collections of takes in `scene`, in the order of the outliner."""
     return [c for c in scene.collection.children_recursive if c.get(TAKE)]
@@ -124,23 +138,67 @@ def present(take: Take, person: int) -> np.ndarray:
     return np.flatnonzero(take.done & np.isfinite(take.translation(person)).all(1))
 
 
-def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, texture: Path | None,
-            timing: Timing) -> bpy.types.Object:
-    """Mesh object: location curves carry the pelvis through the world, shape keys the pose around it."""
-    first = next(posed(take, person, rows))
-    data = mesh.new_mesh(name, first, body.faces, body.vt, body.ft)
-    data.materials.append(material.new_material(name, texture))
-    ob = bpy.data.objects.new(name, data)
-    ob[PERSON], ob[FPS] = person, timing.fps
-    animate(ob, take, rows, timing)
+def add_person(collection: bpy.types.Collection, take: Take, person: int, like: bpy.types.Object | None = None,
+               texture: Path | None = None) -> bpy.types.Object:
+    """A person who came into a take that is in the scene already: a mesh, and markers on the clip.
+
+    like: whose name, material, colour, size and storage the newcomer takes over.
+    """
+    body, rows = load_body(), present(take, person)
+    if not len(rows):
+        raise TakeError(f"{take.folder}: {take.name(person)} is in no frame.", "Animate the footage again.")
+    number = 1 + len(people_of(collection))
+    where = placing_of(collection, like, take)
+    ob = _person(take, person, rows, f"{collection.name} Person {number:02d}", body, texture or
+                 material.default_texture() if like is None else None, timing_in(collection, take), where)
+    ob.color = (*COLOURS[(number - 1) % len(COLOURS)], 1.0)
+    collection.objects.link(ob)
+    if like is not None:
+        made = ob.data.materials[0]
+        ob.data.materials.clear()
+        bpy.data.materials.remove(made)
+        for kept in like.data.materials:
+            ob.data.materials.append(kept)
+        ob.color = like.color
+        ob[placing.SCALE] = placing.scale_of(like)
+        if like.data.shape_keys.use_relative:
+            shape_keys.to_relative(ob)
+    clip = clip_of(collection)
+    if clip:
+        tracks.write(clip, take, person)
     return ob
 
 
-def animate(ob: bpy.types.Object, take: Take, rows: np.ndarray, timing: Timing) -> None:
+def timing_in(collection: bpy.types.Collection, take: Take) -> Timing:
+    """When a take that is in the scene shows its rows."""
+    clip = clip_of(collection)
+    return timing_of(take, int(collection[RANGE][0]), clip.fps if clip and clip.source == "MOVIE" else 0.0)
+
+
+def placing_of(collection: bpy.types.Collection, ob: bpy.types.Object | None, take: Take) -> Placing:
+    """Where the collection shows its take, and how large this person."""
+    worlds = placing.worlds_of(collection, take.world_from_camera, clip_of(collection),
+                               timing_in(collection, take).frames)
+    return Placing(worlds, placing.scale_of(ob) if ob else 1.0)
+
+
+def _person(take: Take, person: int, rows: np.ndarray, name: str, body: Body, texture: Path | None,
+            timing: Timing, where: Placing) -> bpy.types.Object:
+    """Mesh object: location curves carry the pelvis through the world, shape keys the pose around it."""
+    first = next(posed(take, person, rows, where))
+    data = mesh.new_mesh(name, first, body.faces, body.vt, body.ft)
+    data.materials.append(material.new_material(name, texture))
+    ob = bpy.data.objects.new(name, data)
+    ob[PERSON], ob[FPS], ob[HEIGHT] = person, timing.fps, height_of(take, person)
+    animate(ob, take, rows, timing, where)
+    return ob
+
+
+def animate(ob: bpy.types.Object, take: Take, rows: np.ndarray, timing: Timing, where: Placing | None = None) -> None:
     """Give a person's object, which has no animation, its location curves and shape keys. rows: see `present`."""
     frames, person = timing.frames[rows], int(ob[PERSON])
-    shape_keys.add_keys(ob, frames, posed(take, person, rows), ob.name, shape_keys.gaps(rows))
-    places = placed(take, person, rows)
+    shape_keys.add_keys(ob, frames, posed(take, person, rows, where), ob.name, shape_keys.gaps(rows))
+    places = placed(take, person, rows, where)
     ob.location = places[0]
     bag = compat.new_action(ob, ob.name)
     for axis in range(3):
@@ -149,17 +207,17 @@ def animate(ob: bpy.types.Object, take: Take, rows: np.ndarray, timing: Timing) 
     ob[ROWS], ob[STATE] = rows.tolist(), tracks.state_of(take)
 
 
-def posed(take: Take, person: int, rows: np.ndarray) -> Iterator[np.ndarray]:
-    """(6890, 3) per row: the mesh round its pelvis, in the world's axes."""
-    rotation, stored = take.world_from_camera[:3, :3].astype(np.float32), take.vertices(person)
+def posed(take: Take, person: int, rows: np.ndarray, where: Placing | None = None) -> Iterator[np.ndarray]:
+    """(6890, 3) per row: the mesh round its pelvis, in the scene's axes."""
+    where, stored = where or Placing(take.world_from_camera[None]), take.vertices(person)
     for row in rows:
-        yield stored[row] @ rotation.T
+        yield stored[row] @ where.turn(row).T
 
 
-def placed(take: Take, person: int, rows: np.ndarray) -> np.ndarray:
-    """(N, 3) the pelvis in the world."""
-    world = take.world_from_camera
-    return take.translation(person)[rows] @ world[:3, :3].T.astype(np.float32) + world[:3, 3]
+def placed(take: Take, person: int, rows: np.ndarray, where: Placing | None = None) -> np.ndarray:
+    """(N, 3) the pelvis in the scene."""
+    where = where or Placing(take.world_from_camera[None])
+    return where.places(rows, take.translation(person)[rows]).astype(np.float32)
 
 
 def _hide_while_absent(bag: bpy.types.ActionChannelbag, frames: np.ndarray, here: np.ndarray) -> None:
