@@ -8,8 +8,7 @@ import numpy as np
 
 from ..core.errors import TakeError
 from ..core.take import Take
-from . import compat, shape_keys, takes, tracks
-from .timing import timing_of
+from . import compact, compat, shape_keys, takes, tracks
 
 NOBODY = [-1]  # as the rows of a person who is not in the take any more
 
@@ -47,9 +46,10 @@ def update(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, r
     blocks = ob.data.shape_keys.key_blocks
     wanted = shown if rows is None else np.intersect1d(shown, rows)
     number = np.searchsorted(shown, wanted)
-    for index, positions in zip(number, takes.posed(take, person, wanted)):
+    place = takes.placing_of(collection, ob, take)
+    for index, positions in zip(number, takes.posed(take, person, wanted, place)):
         blocks[int(index) + 1].points.foreach_set("co", np.ascontiguousarray(positions, np.float32).ravel())
-    _move(ob, number, len(shown), takes.placed(take, person, wanted))
+    _move(ob, number, len(shown), takes.placed(take, person, wanted, place))
     ob.data.shape_keys.update_tag()
     ob.data.update_tag()
     ob.update_tag(refresh={"OBJECT", "DATA", "TIME"})
@@ -73,6 +73,8 @@ def out_of_date(ob: bpy.types.Object, take: Take) -> bool:
 
 
 def _rows_shown(ob: bpy.types.Object, take: Take) -> np.ndarray:
+    if compact.is_compact(ob):
+        raise TakeError(f"{ob.name} has compact shape keys, which follow no change.", "Store it as Absolute first.")
     keys = len(ob.data.shape_keys.key_blocks) - 1
     rows = np.array(ob.get(takes.ROWS, ()), np.int64)
     if not len(rows):  # of a file from before rows were remembered
@@ -89,21 +91,11 @@ def _move(ob: bpy.types.Object, number: np.ndarray, count: int, places: np.ndarr
         curve = compat.find_curve(ob, "location", axis)
         if curve is None or len(curve.keyframe_points) != count:
             continue  # the user thinned or removed it
-        points = compat.key_frames(curve)
-        for name in ("handle_left", "handle_right"):
-            handles = np.empty(2 * count, np.float32)
-            curve.keyframe_points.foreach_get(name, handles)
-            handles[2 * number + 1] += places[:, axis] - points[number, 1]
-            curve.keyframe_points.foreach_set(name, handles)
-        points[number, 1] = places[:, axis]
-        curve.keyframe_points.foreach_set("co", points.ravel())
-        curve.update()
+        compat.set_values(curve, places[:, axis], number)
 
 
 def _again(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, rows: np.ndarray) -> None:
     """All keys and curves anew, in the storage that the mesh had."""
-    clip = takes.clip_of(collection)
-    timing = timing_of(take, int(collection[takes.RANGE][0]), clip.fps if clip and clip.source == "MOVIE" else 0.0)
     if not len(rows):  # the keys stay, for by them it is known as a person
         ob[takes.ROWS] = NOBODY
         ob.hide_viewport = ob.hide_render = True
@@ -113,6 +105,6 @@ def _again(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, r
     compat.remove_action(ob)
     ob.shape_key_clear()
     ob.hide_viewport = ob.hide_render = False
-    takes.animate(ob, take, rows, timing)
+    takes.animate(ob, take, rows, takes.timing_in(collection, take), takes.placing_of(collection, ob, take))
     if relative:
         shape_keys.to_relative(ob)

@@ -1,4 +1,4 @@
-"""The ground under a take, the size of its people, and a camera that moves. All of it non-destructive: see placing.py."""
+"""The ground under a take, the size of its people, and a camera that moves. See placing.py."""
 from __future__ import annotations
 
 import bpy

@@ -5,6 +5,8 @@
 """
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import bpy
 import numpy as np
 
@@ -28,7 +30,7 @@ def add_keys(ob: bpy.types.Object, frames: np.ndarray, vertices, action_name: st
     key = ob.data.shape_keys
     key.use_relative = False
     key.name = ob.data.name
-    _write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1),
+    write_eval_time(key, action_name, np.asarray(frames, float), SPACING * np.arange(1, len(frames) + 1),
                      gaps(frames) if held is None else held)
 
 
@@ -52,8 +54,8 @@ def to_relative(ob: bpy.types.Object, by_index: bool = False) -> None:
     if curve is None:
         frames, times, held = np.zeros(1), np.array([key.eval_time]), np.zeros(1, bool)
     else:
-        frames, times, held = _samples(curve)
-    weights = _weights(times, len(blocks))
+        frames, times, held = samples(curve)
+    weights = weights_at(times, len(blocks))
     name = key.animation_data.action.name if curve else ob.name
     compat.remove_action(key)
     key.use_relative = True
@@ -84,7 +86,7 @@ def to_absolute(ob: bpy.types.Object, line: TimeLine | None = None) -> None:
     for block in key.key_blocks:
         block.value = 0.0
     key.use_relative = False
-    _write_eval_time(key, action, frames, times, held)
+    write_eval_time(key, action, frames, times, held)
 
 
 def time_line(ob: bpy.types.Object) -> TimeLine:
@@ -109,7 +111,7 @@ def time_line(ob: bpy.types.Object) -> TimeLine:
     return frames, times, held
 
 
-def _write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: np.ndarray,
+def write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: np.ndarray,
                      held: np.ndarray) -> None:
     """The `eval_time` curve with as few points as the motion allows; `held` poses stay until the next one."""
     keep = np.ones(len(frames), bool)
@@ -119,7 +121,7 @@ def _write_eval_time(key: bpy.types.Key, name: str, frames: np.ndarray, times: n
                      interpolation=np.where(held[keep], compat.CONSTANT, compat.LINEAR))
 
 
-def _samples(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def samples(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Frames (the curve's keys and the whole frames between), eval_time there, and where it holds until the next."""
     keys = compat.key_frames(curve)[:, 0].astype(float)
     whole = np.arange(np.ceil(keys[0]), keys[-1] + 1)
@@ -130,7 +132,34 @@ def _samples(curve: bpy.types.FCurve) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return frames, compat.sample(curve, frames), np.isin(frames, keys[stops])
 
 
-def _weights(times: np.ndarray, count: int) -> np.ndarray:
+def shapes_at(ob: bpy.types.Object, frames: np.ndarray) -> Iterator[np.ndarray]:
+    """(V, 3) float32 per scene frame (N,): what the keys show there, whatever their storage."""
+    key = ob.data.shape_keys
+    blocks = list(key.key_blocks)
+    if key.use_relative:
+        curves = {c.data_path: c for c in compat.curves(key)}
+        weights = np.column_stack([compat.sample(c, frames) if (c := curves.get(f'key_blocks["{b.name}"].value'))
+                                   else np.full(len(frames), b.value) for b in blocks])
+        weights[:, 0] = 1 - weights[:, 1:].sum(1)
+    else:
+        curve = compat.find_curve(key, "eval_time")
+        times = compat.sample(curve, frames) if curve else np.full(len(frames), key.eval_time)
+        weights = weights_at(times, len(blocks))
+    known: dict[int, np.ndarray] = {}
+    for row in weights:
+        used = np.flatnonzero(np.abs(row) > 1e-7).tolist()
+        known = {i: known[i] if i in known else positions(blocks[i]) for i in used}
+        yield sum(np.float32(row[i]) * known[i] for i in used).reshape(-1, 3)  # type: ignore[union-attr]
+
+
+def positions(block: bpy.types.ShapeKey) -> np.ndarray:
+    """(3V,) float32."""
+    flat = np.empty(3 * len(block.points), np.float32)
+    block.points.foreach_get("co", flat)
+    return flat
+
+
+def weights_at(times: np.ndarray, count: int) -> np.ndarray:
     """(N,) eval_time -> (N, count) share of each key; at most two neighbours are non-zero."""
     place = np.clip(times / SPACING, 0, count - 1)
     near = np.round(place)
@@ -149,6 +178,6 @@ def _times(weights: np.ndarray) -> np.ndarray:
     shares[:, 0] = np.where(shares[:, 1] > 0, 1 - shares[:, 1:].sum(1), 0.0)
     shares[:, 0] = np.where(np.abs(shares[:, 1:]).max(1) < 1e-9, 1.0, shares[:, 0])
     place = shares @ np.arange(shares.shape[1])
-    if np.abs(_weights(SPACING * place, shares.shape[1])[:, 1:] - shares[:, 1:]).max() > 1e-3:
+    if np.abs(weights_at(SPACING * place, shares.shape[1])[:, 1:] - shares[:, 1:]).max() > 1e-3:
         raise ValueError("These shape keys are mixed by hand and cannot be put on one time line.")
     return SPACING * place

@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import compat, shape_keys, takes
+from . import compact, compat, shape_keys, takes
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _copy(ob: bpy.types.Object, source: bpy.types.Scene, first: float, last: flo
     compat.shift_curves(copy, -first, drop=() if keep_hiding else ("hide_viewport", "hide_render"))
     if relative:
         shape_keys.to_relative(copy, by_index=True)
-    else:
+    elif not compact.is_compact(copy):
         shape_keys.to_absolute(copy)
     compat.own_action(copy.data.shape_keys)
     compat.shift_curves(copy.data.shape_keys, -first)

@@ -1,0 +1,108 @@
+"""Three ways of storing a person's poses, from each to each, and caches outside the file."""
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..core.errors import ExportError, TakeError
+from ..core.take import Take
+from . import compact, compat, shape_keys, takes
+
+ABSOLUTE, RELATIVE, COMPACT = "ABSOLUTE", "RELATIVE", "COMPACT"
+CACHE = "pose2mesh_cache"  # of an object that plays a cache
+
+
+def storage_of(ob: bpy.types.Object) -> str:
+    if compact.is_compact(ob):
+        return COMPACT
+    return RELATIVE if ob.data.shape_keys.use_relative else ABSOLUTE
+
+
+def store(people: list[bpy.types.Object], storage: str, count: int = 64) -> None:
+    """Everybody or nobody; what cannot be is known before anything changes.
+
+    count: of the keys of compact storage. Raises ValueError for keys that are mixed by hand, TakeError when compact
+    keys are to become exact and the take is gone.
+    """
+    lines = {}
+    for ob in people:
+        if storage != RELATIVE and storage_of(ob) == RELATIVE:
+            try:
+                lines[ob] = shape_keys.time_line(ob)
+            except ValueError as error:
+                raise ValueError(f"{ob.name}: {error}") from None
+    opened = {}
+    try:
+        for ob in people:
+            if storage != COMPACT and compact.is_compact(ob):
+                collection = takes.collection_of(ob)
+                folder = str(collection[takes.TAKE]) if collection else ""
+                opened[ob] = (collection, opened.get(folder) or Take.open(folder))
+        for ob in people:
+            if ob in opened:
+                _exact(ob, *opened[ob])
+            if storage == RELATIVE:
+                shape_keys.to_relative(ob)
+            elif storage == ABSOLUTE:
+                shape_keys.to_absolute(ob, lines.get(ob))
+            else:
+                compact.to_compact(ob, count)
+    finally:
+        for _, take in opened.values():
+            take.close()
+
+
+def bake(ob: bpy.types.Object, path: Path) -> bpy.types.Object:
+    """Writes a person's poses to a PC2 file and returns a new object, beside the person, that plays it.
+
+    One pose per scene frame; the new object shares the path and the material. Raises ExportError.
+    """
+    path = Path(path).absolute()
+    curves = [c for owner in (ob, ob.data.shape_keys) for c in compat.curves(owner) if len(c.keyframe_points)]
+    ends = np.concatenate([compat.key_frames(c)[[0, -1], 0] for c in curves]) if curves else np.ones(1)
+    frames = np.arange(int(np.floor(ends.min())), int(np.ceil(ends.max())) + 1)
+    vertices = len(ob.data.vertices)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            file.write(struct.pack("<12siiffi", b"POINTCACHE2\0", 1, vertices, float(frames[0]), 1.0, len(frames)))
+            for positions in shape_keys.shapes_at(ob, frames):
+                file.write(np.ascontiguousarray(positions, "<f4").tobytes())
+        os.replace(partial, path)
+    except OSError as error:
+        raise ExportError(f"{path} cannot be written ({error.strerror or error}).",
+                          "Choose a folder you may write to.") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return _player(ob, path, int(frames[0]))
+
+
+def _player(ob: bpy.types.Object, path: Path, first: int) -> bpy.types.Object:
+    made = ob.copy()
+    made.name = f"{ob.name} Cache"
+    made.data = ob.data.copy()
+    made.shape_key_clear()
+    made.data.name = made.name
+    for name in [n for n in made.keys() if n.startswith("pose2mesh_")]:
+        del made[name]
+    made[CACHE] = str(path)
+    cache = made.modifiers.new("Cache", "MESH_CACHE")
+    cache.cache_format, cache.filepath = "PC2", str(path)
+    cache.frame_start, cache.interpolation = first, "LINEAR"
+    cache.forward_axis, cache.up_axis = "POS_Y", "POS_Z"
+    for collection in ob.users_collection:
+        collection.objects.link(made)
+    return made
+
+
+def _exact(ob: bpy.types.Object, collection: bpy.types.Collection | None, take: Take) -> None:
+    rows = np.array(ob.get(takes.ROWS, ()), np.int64)
+    if collection is None or not len(rows) or rows.max() >= len(take):
+        raise TakeError(f"{ob.name}: the take does not know these frames.", "Animate the footage again.")
+    where = takes.placing_of(collection, ob, take)
+    compact.to_absolute(ob, takes.posed(take, int(ob[takes.PERSON]), rows, where))
