@@ -1,6 +1,7 @@
 """Three ways of storing a person's poses, from each to each, and caches outside the file."""
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from pathlib import Path
@@ -78,7 +79,8 @@ def bake(ob: bpy.types.Object, path: Path) -> bpy.types.Object:
         raise ExportError(f"{path} cannot be written ({error.strerror or error}).",
                           "Choose a folder you may write to.") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
     return _player(ob, path, int(frames[0]))
 
 
