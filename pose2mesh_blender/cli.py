@@ -370,6 +370,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     quality.add_argument("--preset", choices=("accurate", "fast"), default="accurate", help="default: %(default)s")
     quality.add_argument("--smooth", type=float, default=0.5, metavar="0..1", help="0 = raw, 1 = very calm "
                          "(default: %(default)s)")
+    quality.add_argument("--no-foot-lock", dest="feet", action="store_false", help="leave feet that stand where each "
+                         "frame puts them, instead of holding them in place on the floor")
     quality.add_argument("--height", type=float, metavar="METRES", help="the person's height, if you know it")
     quality.add_argument("--body", metavar="PATH", help="your own SMPL_*.pkl or .npz")
     quality.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default: %(default)s)")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from .files import UnusableTakeError, writing
 from .footage import Footage, open_footage
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
 from .people import choose_people, prominence, set_detected
+from .smoothing import smoothing_of
 from .take import Take
 from .track_log import TrackLog
 
@@ -45,6 +46,7 @@ class Settings:
     fov: float | None = None
     focal: float | None = None
     smooth: float = 0.5
+    feet: bool = True
     height: float | None = None
     body: str | None = None
     image_size: tuple[int, int] | None = None  # for keypoint files that do not say
@@ -330,14 +332,15 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     frames: rows to solve now (default all). Raises Cancelled after the piece in work is stored.
     """
     from .placement import world_from_camera
-    from .solve import SolveSettings, mesh_frames, solve_motion
+    from .solve import SolveSettings, mesh_frames, solve_motion, stand
 
     settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
     body = body or body_of(settings)
     key = solve_key(take, settings, network, body)
     if take.info["solve"].get("key") != key:
         take.clear_solved()
-        take.info["solve"] = {"key": key, "smooth": settings.smooth, "height": settings.height, "body": settings.body,
+        take.info["solve"] = {"key": key, "smooth": settings.smooth, "feet": settings.feet,
+                              "height": settings.height, "body": settings.body,
                               "engine": network.engine, "network": network.hashes}
         take.save()
     todo = np.flatnonzero(take.detected & ~take.solved)
@@ -345,7 +348,9 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
         todo = np.intersect1d(todo, frames)
     motions = {}
     if len(todo):
-        solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height)
+        solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height,
+                                       feet=False)  # everybody's together, below
+        by_hand = {person: take.edits(person).mask(len(take)) for person in take.people}
         whole, at_once = len(take) * len(take.people), getattr(cancelled, "at_once", cancelled)
         for n, person in enumerate(take.people):
             def tick(share: float, before: int = n * len(take)) -> None:
@@ -353,10 +358,17 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
                 if at_once():
                     raise Cancelled
 
+            own = replace(solve_settings, smooth=smoothing_of(take.info, person))
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
-                                           solve_settings, detector=detector_of(take), tick=tick, body=body,
-                                           by_hand=take.edits(person).mask(len(take)))
-            take.prepare_mesh(person, motions[person].shape)
+                                           own, detector=detector_of(take), tick=tick, body=body,
+                                           by_hand=by_hand[person])
+        if settings.feet:
+            standing = stand(list(motions.values()), [take.keypoints(p) for p in motions], list(by_hand.values()),
+                             take.timestamps, take.intrinsics, network, resize=settings.height is None)
+            motions = dict(zip(motions, standing))
+        for person, motion in motions.items():
+            take.prepare_mesh(person, motion.shape)
+            take.write_footing(person, motion.footing)
         progress("solve", whole, whole)
         _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
     total, before = int(take.detected.sum()), int(take.solved.sum())
@@ -372,7 +384,9 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     finally:
         people = [take.joints(p) + take.translation(p)[:, None] for p in take.people if take.has_mesh(p)]
         if people:
-            take.info["world_from_camera"] = np.asarray(world_from_camera(people), np.float64).tolist()
+            floors = [f.scaled_floor for f in map(take.footing, take.people) if f is not None]
+            world = world_from_camera(people, floors[0] if floors else None)  # the most prominent person's
+            take.info["world_from_camera"] = np.asarray(world, np.float64).tolist()
             take.save()
 
 
@@ -387,8 +401,9 @@ def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body:
 
 
 def solve_key(take: Take, settings: Settings, network, body: Body) -> str:
-    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.height, network.hashes,
-                                        take.people], sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.feet, settings.height,
+                                        network.hashes, take.people, take.info.get("smoothing", {})],
+                                       sort_keys=True).encode())
     digest.update(body.v_template.tobytes())
     for person in take.people:
         digest.update(take.keypoints(person).tobytes() + take.edits(person).mask(len(take)).tobytes())

@@ -5,6 +5,7 @@ motion. Rows outside keep their bytes, and the shape of the body, the scale and 
 """
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -14,17 +15,29 @@ from .body import Body
 from .edits import Edits
 from .errors import Cancelled, TakeError
 from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
+from .smoothing import smoothing_of
 from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
 from .take import Take
 
 MOVED = 1e-3  # metres: joints that move less leave their frame's mesh as it is
+TURNED = 5e-3  # radians, the same for the turns that hold the feet
 SHIFTED = 2e-4  # metres, the same for the place of the whole person
-WRITING = "writing"  # in the place of the take's key, until all is stored
+WRITING = "writing"  # begins what stands in the place of the take's key until all is stored
 PIECE = 16  # rows meshed between two looks at `cancelled`
 PIECE_LIVE = 4  # the same while somebody waits for one of them
 
 Seen = tuple[np.ndarray, np.ndarray]  # keypoints (T, 23, 3), which of them were set by hand (T, 23)
 Told = Callable[[int, np.ndarray], None]  # person, rows that are finished
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What the meshes of a take show: per person keypoints and which are set by hand, places, rows left; flags."""
+
+    seen: dict[int, Seen]
+    places: dict[int, np.ndarray]  # (T, 3)
+    left: dict[int, np.ndarray]
+    solved: np.ndarray  # (T,) bool
 
 
 @dataclass
@@ -33,6 +46,7 @@ class Memory:
 
     _kept: dict[tuple, Motion] = field(default_factory=dict)
     left: dict[str, dict[int, np.ndarray]] = field(default_factory=dict)  # take -> person -> rows without their mesh
+    bases: dict[str, _Base] = field(default_factory=dict)  # take -> what its meshes show, after a call that only glimpsed
 
     def solve(self, key: tuple, make: Callable[[], Motion]) -> Motion:
         if key not in self._kept:
@@ -45,7 +59,8 @@ class Memory:
 def solved_with(take: Take, device: str = "auto") -> Settings:
     """The settings by which the take was solved."""
     solve = take.info["solve"]
-    return Settings(smooth=solve.get("smooth", 0.5), height=solve.get("height"), body=solve.get("body"), device=device)
+    return Settings(smooth=solve.get("smooth", 0.5), feet=solve.get("feet", True), height=solve.get("height"),
+                    body=solve.get("body"), device=device)
 
 
 def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto", focus: int | None = None,
@@ -62,38 +77,43 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
     memory = memory or Memory()
     settings = solved_with(take, device)
     body = body or body_of(settings)
-    solved = take.solved
-    if not solved.any() or not all(take.has_mesh(p) for p in take.people):
-        raise TakeError(f"{take.folder} is not solved yet.", "Animate it first.")
-    if take.info["solve"].get("key") == WRITING:  # a call was killed
+    name, key = str(take.folder), str(take.info["solve"].get("key", ""))
+    base = memory.bases.pop(name, None)
+    if key.startswith(WRITING) and base is None:  # a call was killed
         resolve_all(take, edits, network, device=device, progress=progress, cancelled=cancelled)
         for person in take.people:
             finished(person, np.flatnonzero(take.solved))
         return
-    left = _left(take, memory)
+    if not (base or take).solved.any() or not all(take.has_mesh(p) for p in take.people):
+        raise TakeError(f"{take.folder} is not solved yet.", "Animate it first.")
+    now = {person: (take.keypoints(person), take.edits(person).mask(len(take))) for person in take.people}
+    if base is None or not key.startswith(WRITING) or base.seen.keys() != now.keys():
+        base = _Base(now, {p: take.translation(p) for p in take.people}, _left(take, memory), take.solved)
     context = _Context(take, network, settings, body, memory)
-    before = {person: take.keypoints(person) for person in take.people}
-    after, hands = dict(before), {person: take.edits(person).mask(len(take)) for person in take.people}
-    hands_after = {**hands, **{person: found.mask(len(take)) for person, found in edits.items()}}
-    for person, found in edits.items():  # from the detection: a killed call may have stored less than its edits say
-        after[person] = found.applied(take.edits(person).detected(before[person]))
-    take.info["solve"]["key"] = WRITING
+    after = dict(now)
+    take.info["solve"]["key"] = f"{WRITING} {uuid.uuid4().hex}"
     take.save()
     for person, found in edits.items():
-        changed = np.flatnonzero((_bits(before[person]) != _bits(after[person])).any((1, 2)))
+        keypoints = found.applied(take.edits(person).detected(now[person][0]))
+        after[person] = keypoints, found.mask(len(take))
+        changed = np.flatnonzero((_bits(now[person][0]) != _bits(keypoints)).any((1, 2)))
         take.set_edits(person, found)
-        take.set_keypoints(person, after[person][changed], changed, stale=changed[solved[changed]])
-    todo: dict[int, np.ndarray] = {}
-    motions: dict[int, list[tuple[int, Motion]]] = {}
-    for person in take.people:
-        seen = (before[person], hands[person]), (after[person], hands_after[person])
-        shown = context.glimpse(person, *seen, focus) if focus is not None and solved[focus] else None
-        at = take.translation(person)
+        take.set_keypoints(person, keypoints[changed], changed, stale=changed[take.solved[changed]])
+    glimpsed = set()
+    for person in edits if focus is not None and base.solved[focus] else ():
+        shown = context.glimpse(person, base.seen[person], after[person], focus, base.places[person])
         if shown is not None:
             take.write_mesh(person, *shown)
             finished(person, np.array([focus]))
-        todo[person], motions[person], (rows, places) = context.difference(person, *seen, left[person], at, solved)
-        if shown is not None:
+            glimpsed.add(person)
+    if cancelled():
+        memory.bases[name] = base
+        raise Cancelled
+    todo: dict[int, np.ndarray] = {}
+    motions: dict[int, list[tuple[int, Motion]]] = {}
+    for person in take.people:
+        todo[person], motions[person], (rows, places) = context.difference(person, base.seen[person], after[person], base)
+        if person in glimpsed:
             keep = rows != focus  # where the glimpse has put it
             rows, places, todo[person] = rows[keep], places[keep], np.setdiff1d(todo[person], focus)
         take.write_translation(person, rows, places)
@@ -101,9 +121,9 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
         finished(person, np.setdiff1d(rows, todo[person]))
     take.info["solve"]["key"] = solve_key(take, settings, network, body)
     take.save()
-    others = [row for row in np.flatnonzero(solved & ~take.solved) if all(row not in rows for rows in todo.values())]
-    take.mark_solved(np.array(others, np.int64))  # rows whose keypoints changed but not their motion, and the glimpse
-    memory.left[str(take.folder)] = todo
+    waiting = np.concatenate([*todo.values(), []])  # other rows only lost their flag: the glimpse, or no motion
+    take.mark_solved(np.setdiff1d(np.flatnonzero(base.solved & ~take.solved), waiting))
+    memory.left[name] = todo
     whole = sum(map(len, todo.values()))
     for person in list(todo):
         while len(todo[person]):
@@ -140,31 +160,31 @@ class _Context:
     body: Body
     memory: Memory
 
-    def glimpse(self, person: int, before: Seen, after: Seen, focus: int):
-        """What `Take.write_mesh` wants for the row `focus`, solved from few neighbours; None when it stays as it is."""
-        first, last = window_of(focus, self.take.timestamps, self._solve_settings, glimpse=True)
+    def glimpse(self, person: int, before: Seen, after: Seen, focus: int, places: np.ndarray):
+        """What `Take.write_mesh` wants for the row `focus`, solved from few neighbours; None when it stays as it is.
+
+        places: (T, 3) before.
+        """
+        first, last = window_of(focus, self.take.timestamps, self._solve_settings(person), glimpse=True)
         new, at = self._motion(person, after, first, last), focus - first
         old = self._motion(person, before, first, last)
         if not (new.valid[at] and old.valid[at]) or _longest(new.joints - old.joints)[at] < MOVED:
             return None
-        place = self.take.translation(person)[[focus]] + (new.translation - old.translation)[[at]]
+        place = places[[focus]] + (new.translation - old.translation)[[at]]
         vertices = mesh_frames(new, self.network, np.array([at]), self.body)
         return np.array([focus]), vertices, place, self.body.regress("smpl24", vertices)
 
-    def difference(self, person: int, before: Seen, after: Seen, left: np.ndarray, at: np.ndarray,
-                   solved: np.ndarray):
-        """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move.
-
-        at: (T, 3) places and solved: (T,) flags before anything was written.
-        """
+    def difference(self, person: int, before: Seen, after: Seen, base: _Base):
+        """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move."""
+        at, left = base.places[person], base.left[person]
         differ = (_bits(before[0]) != _bits(after[0])).any(2) | (before[1] != after[1])
         changed = np.flatnonzero(differ.any(1))
-        mesh, had_one = np.zeros(len(self.take), bool), solved.copy()
+        mesh, had_one = np.zeros(len(self.take), bool), base.solved.copy()
         had_one[left] = True
         place = at.copy()
         motions = []
         mesh[left] = True
-        for first, last in self._windows(np.union1d(changed, left)):
+        for first, last in self._windows(np.union1d(changed, left), person):
             rows = np.arange(first, last + 1)
             new = self._motion(person, after, first, last)
             old = self._motion(person, before, first, last)
@@ -173,14 +193,15 @@ class _Context:
             joints = _longest(new.joints - old.joints) > MOVED
             shift = np.linalg.norm(new.translation - old.translation, axis=1)
             both = new.valid & old.valid
-            mesh[rows] |= came | gone | both & joints
+            mesh[rows] |= came | gone | both & (joints | _legs_differ(new, old))
             here = rows[both & (shift > SHIFTED)]
             place[here] += (new.translation - old.translation)[here - first]
             fresh = rows[came | new.valid & ~np.isfinite(place[rows]).all(1)]
             place[fresh] = new.translation[fresh - first]
             mesh[fresh] = True
             place[rows[gone]] = np.nan
-        differs = np.flatnonzero((_bits(place) != _bits(at)).any(1) & had_one)
+        stored = self.take.translation(person)  # a glimpse may have moved it
+        differs = np.flatnonzero((_bits(place) != _bits(stored)).any(1) & had_one)
         return np.flatnonzero(mesh & had_one), motions, (differs, place[differs])
 
     def mesh(self, person: int, rows: np.ndarray, motions: list[tuple[int, Motion]]) -> None:
@@ -195,33 +216,42 @@ class _Context:
                 joints[inside] = self.body.regress("smpl24", vertices[inside])
         self.take.write_mesh(person, rows, vertices, self.take.translation(person)[rows], joints)
 
-    def _windows(self, rows: np.ndarray) -> list[tuple[int, int]]:
+    def _windows(self, rows: np.ndarray, person: int) -> list[tuple[int, int]]:
         """(first, last) of the stretches to solve, none overlapping another."""
         out: list[tuple[int, int]] = []
         for row in rows:
-            first, last = window_of(int(row), self.take.timestamps, self._solve_settings)
+            first, last = window_of(int(row), self.take.timestamps, self._solve_settings(person))
             if out and first <= out[-1][1] + 1:
                 first = out.pop()[0]
             out.append((first, last))
         return out
 
     def _motion(self, person: int, seen: Seen, first: int, last: int) -> Motion:
-        take, settings, (keypoints, by_hand) = self.take, self._solve_settings, seen
+        take, settings, (keypoints, by_hand) = self.take, self._solve_settings(person), seen
+        footing = take.footing(person)
         key = (str(take.folder), person, first, last, keypoints[first:last + 1].tobytes(),
                by_hand[first:last + 1].tobytes(), settings,
-               take.intrinsics.tobytes(), take.timestamps.tobytes(), id(self.network), id(self.body))
+               take.intrinsics.tobytes(), take.timestamps.tobytes(), id(self.network), id(self.body),
+               None if footing is None else footing.shift.tobytes())
         return self.memory.solve(key, lambda: solve_rows(
             keypoints, take.timestamps, take.intrinsics, self.network, first, last, take.shape(person), settings,
-            detector_of(take), self.body, by_hand))
+            detector_of(take), self.body, by_hand, footing))
 
-    @property
-    def _solve_settings(self) -> SolveSettings:
-        return SolveSettings(smooth=self.settings.smooth, device=self.settings.device, height=self.settings.height)
+    def _solve_settings(self, person: int) -> SolveSettings:
+        return SolveSettings(smooth=smoothing_of(self.take.info, person), device=self.settings.device,
+                             height=self.settings.height)
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
     """float32 as the numbers of their bits, so that NaN equals NaN."""
     return np.ascontiguousarray(values, np.float32).view(np.int32)
+
+
+def _legs_differ(new: Motion, old: Motion) -> np.ndarray:
+    """(N,) bool: rows whose feet are held where they stand by other turns of the legs."""
+    if new.legs is None or old.legs is None:
+        return np.zeros(len(new.valid), bool)
+    return np.abs(new.legs - old.legs).max((1, 2, 3, 4)) > TURNED
 
 
 def _longest(steps: np.ndarray) -> np.ndarray:

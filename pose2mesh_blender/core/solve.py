@@ -1,16 +1,17 @@
 """From the keypoints of a whole take to motion, and from motion to meshes. No `bpy` module use."""
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import contacts
 from .body import Body, embedded_body
 from .camera import VISIBLE, pixels_to_rays
 from .network import joints as J
 from .network.engine import Network
-from .placement import fit_translation
+from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
 from .refine import SPREAD, pull
 from .smoothing import pieces, smooth_track, strength
 
@@ -26,6 +27,7 @@ class SolveSettings:
     smooth: float = 0.5  # 0 = raw .. 1 = strongest
     device: str = "auto"
     height: float | None = None  # metres; None = as the network guesses
+    feet: bool = True  # feet that stand neither slide nor sink
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,15 @@ class Motion:
     scale: float  # factor on body and path that gives the wanted height
     translation: np.ndarray  # (T, 3) H36M pelvis
     valid: np.ndarray  # (T,) bool
+    footing: contacts.Footing | None = None  # None when the person was never seen to stand
+    legs: np.ndarray | None = None  # (T, 2, 3, 3, 3) what turns thigh, shin and foot, left and right, to hold the feet
 
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
                  tick: Callable[[float], None] | None = None, body: Body | None = None,
                  shape: np.ndarray | None = None, step: float | None = None,
-                 by_hand: np.ndarray | None = None) -> Motion:
+                 by_hand: np.ndarray | None = None, footing: contacts.Footing | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
@@ -53,6 +57,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) of
     the person and step: seconds between frames, where these frames are part of more; None = as they say themselves.
     by_hand: (T, 23) bool, keypoints that a person has set: no doubt and no smoothing is to move the mesh off them.
+    footing: of these rows, where they are part of a take whose contacts are known; None = find them, see `stand`.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
     definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
@@ -71,8 +76,8 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
     by_hand = np.zeros(confidence.shape, bool) if by_hand is None else by_hand & (confidence > 0)
     pulled = enough & by_hand.any(1)
-    for rows, rounds in ((np.flatnonzero(enough & ~pulled), 2), (np.flatnonzero(pulled), 5)):
-        for rows in _chunks(rows, CHUNK):
+    for chosen, rounds in ((np.flatnonzero(enough & ~pulled), 2), (np.flatnonzero(pulled), 5)):
+        for rows in _chunks(chosen, CHUNK):
             tick(0.8 * rows[0] / count)
             joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
                                 lambda found: network.points(found, np.tile(shape, (len(found), 1))), rounds,
@@ -93,8 +98,89 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
         translation[rows] = fit_translation(seen, rays[rows], weights)
     for piece in stretches:
         translation[piece] = _smooth_path(translation[piece], np.where(enough[piece], trust[piece] + .05, 0), penalty)
-    scale = settings.height / _height(body, shape) if settings.height else 1.0
-    return Motion(joints.astype(np.float32), shape, scale, (translation * scale).astype(np.float32), valid)
+    scale = settings.height / height_at_rest(body, shape) if settings.height else 1.0
+    motion = Motion(joints.astype(np.float32), shape, scale, (translation * scale).astype(np.float32), valid)
+    if not settings.feet:
+        return motion
+    if footing is None:
+        return stand([motion], [keypoints], [by_hand], timestamps, intrinsics, network)[0]
+    return _hold(motion, footing, _tracks(motion, keypoints, by_hand, timestamps, intrinsics, network))
+
+
+def stand(motions: Sequence[Motion], keypoints: Sequence[np.ndarray], by_hand: Sequence[np.ndarray],
+          timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, resize: bool = True) -> list[Motion]:
+    """The motions of everybody in a take, with feet that neither slide nor sink (core/contacts.py).
+
+    motions: solved without `feet`; keypoints, by_hand: per person, as in `solve_motion`. Gravity is the same for all;
+    resize: sizes may change so that the floor is, too. Who never stands still comes back as before.
+    """
+    tracks = [_tracks(*person, timestamps, intrinsics, network) for person in zip(motions, keypoints, by_hand)]
+    if not any(tracks):
+        return list(motions)
+    up = gravity_up(np.concatenate([track.points[:, J.SMPL] for stretches in tracks for _, track in stretches]))
+    soles = [_soles(motion, stretches, network) for motion, stretches in zip(motions, tracks)]
+    runs = [[contacts.find_runs(track, up) for _, track in stretches] for stretches in tracks]
+    prints = [(run.place - soles[person][run.spot] * up, min(run.seconds, 0.5), person)
+              for person, found in enumerate(runs) for one in found for run in one]
+    up, below = fit_floor(np.array([p for p, _, _ in prints]).reshape(-1, 3), np.array([w for _, w, _ in prints]),
+                          np.array([person for _, _, person in prints], int), up, len(motions))
+    out, sizes = [], common_floor(below) if resize else np.ones(len(motions))
+    for motion, stretches, found, sole, depth, size in zip(motions, tracks, runs, soles, below, sizes):
+        if not np.isfinite(depth):
+            out.append(motion)
+            continue
+        floor, settled, count = Floor(up, float(depth)), [], len(motion.valid)
+        shift, moves, level = np.zeros((count, 3)), np.zeros((count, 4, 3)), np.zeros((count, 2))
+        for (rows, track), one in zip(stretches, found):
+            one = contacts.settle(track, one, floor, sole)
+            shift[rows] = contacts.path_shift(track, one)
+            for last in (False, False, False, True):
+                moved = replace(track, path=track.path + shift[rows])
+                moves[rows], level[rows] = contacts.blend(moved, one)
+                if not last:
+                    shift[rows] += contacts.reach_shift(moved, moves[rows], level[rows], up)
+            settled += [replace(r, first=r.first + rows.start, last=r.last + rows.start) for r in one]
+        footing = contacts.Footing(floor, sole, tuple(settled), shift, moves, level, motion.scale * float(size))
+        out.append(_hold(motion, footing, stretches))
+    return out
+
+
+def _soles(motion: Motion, tracks: list[tuple[slice, contacts.Track]], network: Network) -> np.ndarray:
+    """(4,) see `contacts.soles`: measured on the meshes of a few frames."""
+    if not tracks:
+        return np.zeros(4)
+    rows = np.concatenate([np.arange(rows.start, rows.stop) for rows, _ in tracks])
+    points = np.concatenate([track.points for _, track in tracks])
+    some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 6)).astype(int))
+    still = np.tile(np.eye(3), (len(some), 2, 3, 1, 1))
+    mesh = network.mesh(motion.joints[rows[some]], np.tile(motion.shape, (len(some), 1)), still)
+    return contacts.soles(points[some], mesh.vertices, embedded_body())
+
+
+def _hold(motion: Motion, footing: contacts.Footing, tracks: list[tuple[slice, contacts.Track]]) -> Motion:
+    """motion, its root path and legs corrected for a footing of the same rows."""
+    legs = np.tile(np.eye(3, dtype=np.float32), (len(motion.valid), 2, 3, 1, 1))
+    for rows, track in tracks:
+        track = replace(track, path=track.path + footing.shift[rows])
+        here = footing.part(rows.start, rows.stop - 1)
+        legs[rows] = contacts.place_legs(track, *contacts.blend(track, here.runs, here), here.floor, here.soles)
+    path = (motion.translation / motion.scale + footing.shift) * footing.scale
+    return replace(motion, scale=footing.scale, translation=path.astype(np.float32), legs=legs, footing=footing)
+
+
+def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestamps: np.ndarray,
+            intrinsics: np.ndarray, network: Network) -> list[tuple[slice, contacts.Track]]:
+    """The unbroken stretches of a motion that is not corrected yet, and what was seen of them."""
+    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
+    rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
+    path, tracks = motion.translation.astype(np.float64) / motion.scale, []
+    for rows in pieces(motion.valid, timestamps, 0.0):
+        points = [contacts.straight_toes(*network.posture(motion.joints[part], np.tile(motion.shape, (len(part), 1))),
+                                         embedded_body(), motion.shape)
+                  for part in _chunks(np.arange(rows.start, rows.stop), CHUNK)]
+        tracks.append((rows, contacts.Track(np.concatenate(points), path[rows], rays[rows], confidence[rows],
+                                            by_hand[rows], timestamps[rows])))
+    return tracks
 
 
 def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Body | None = None) -> np.ndarray:
@@ -106,7 +192,9 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     foreign = _foreign(body)
     shape = motion.shape if foreign is None else fit_shape(foreign, motion.shape)
     for rows in _chunks(np.arange(len(indices)), CHUNK):
-        mesh = network.mesh(motion.joints[np.asarray(indices)[rows]], np.tile(motion.shape, (len(rows), 1)))
+        at = np.asarray(indices)[rows]
+        mesh = network.mesh(motion.joints[at], np.tile(motion.shape, (len(rows), 1)),
+                            None if motion.legs is None else motion.legs[at])
         vertices = mesh.vertices
         if foreign is not None:
             vertices, _ = foreign.pose(mesh.rotations, np.tile(shape, (len(rows), 1)))
@@ -121,20 +209,24 @@ def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings, glimpse
     """
     # the smoother's answer to one sample falls by e within so many rows
     fall = np.sqrt(2) * _penalty(settings.smooth, _step(timestamps)) ** 0.25
-    far = int(np.ceil((3.5 if glimpse else 9.0) * fall)) + 1
+    far = int(np.ceil((3.5 if glimpse else 12.0) * fall)) + 1
     return max(0, row - far), min(len(timestamps) - 1, row + far)
 
 
 def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, first: int,
                last: int, shape: np.ndarray, settings: SolveSettings = SolveSettings(), detector: str = "movenet",
-               body: Body | None = None, by_hand: np.ndarray | None = None) -> Motion:
+               body: Body | None = None, by_hand: np.ndarray | None = None,
+               footing: contacts.Footing | None = None) -> Motion:
     """`solve_motion` for the rows first..last (see `window_of`) of a take whose shape is known; row 0 is `first`.
 
-    keypoints, timestamps, by_hand: of the whole take, as for `solve_motion`.
+    keypoints, timestamps, by_hand, footing: of the whole take, as for `solve_motion`.
     """
     rows = slice(first, last + 1)
+    if footing is None:  # contacts are for whole takes to find
+        settings = replace(settings, feet=False)
     return solve_motion(keypoints[rows], timestamps[rows], intrinsics, network, settings, detector, body=body,
-                        shape=shape, step=_step(timestamps), by_hand=None if by_hand is None else by_hand[rows])
+                        shape=shape, step=_step(timestamps), by_hand=None if by_hand is None else by_hand[rows],
+                        footing=None if footing is None else footing.part(first, last))
 
 
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
@@ -152,7 +244,7 @@ def _foreign(body: Body | None) -> Body | None:
     return None if body is embedded_body() else body
 
 
-def _height(body: Body | None, shape: np.ndarray) -> float:
+def height_at_rest(body: Body | None, shape: np.ndarray) -> float:
     """Metres from sole to crown; shape: of the embedded body."""
     foreign = _foreign(body)
     rest, _ = embedded_body().rest(shape) if foreign is None else foreign.rest(fit_shape(foreign, shape))

@@ -7,7 +7,7 @@
     tracks.bin              append-only record of every tracked person per frame (core/track_log.py)
     detection.json          what the detection remembers, to go on exactly where it stopped (core/pipeline.py)
     person_<id>/            keypoints.npy (T,23,3)  vertices.npy (T,6890,3)  translation.npy (T,3)  joints.npy (T,24,3)
-                            shape.npy (16,)
+                            shape.npy (16,)  footing.npz (core/contacts.py; only when the feet were seen to stand)
     edits_<id>.npy          keypoints corrected since they were detected (core/edits.py)
 
 Arrays of people are allocated once, filled with NaN (= absent), and written in place by ordinary file writes, so a full
@@ -17,13 +17,16 @@ process writes at a time: the operating system holds the lock and drops it when 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import shutil
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
+from .contacts import Footing
 from .edits import Edits, read_edits, write_edits
 from .errors import TakeError
 from .files import (
@@ -215,6 +218,20 @@ class Take:
         """(16,) float32: shape components, one per person."""
         return np.array(open_array(self._person(person) / "shape.npy"))
 
+    def footing(self, person: int) -> Footing | None:
+        """Where the person stands, as the solve found it; None when it found nothing."""
+        path = self._person(person) / "footing.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                found = Footing.from_arrays(file)
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise UnusableTakeError(f"{path} is damaged ({error!r}).", NEW_FOLDER) from None
+        if found.shift.shape != (len(self), 3):
+            raise UnusableTakeError(f"{path} is damaged: its shape is {found.shift.shape}.", NEW_FOLDER)
+        return found
+
     def has_mesh(self, person: int) -> bool:
         return (self._person(person) / "vertices.npy").is_file()
 
@@ -264,6 +281,18 @@ class Take:
                 allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
         values = np.asarray(shape, "<f4")
         write_file(path / "shape.npy", npy_header(values.shape, "<f4") + values.tobytes())
+
+    def write_footing(self, person: int, footing: Footing | None) -> None:
+        """Stores where the person stands, whole or not at all."""
+        self._check_writable()
+        path = self._make_person(person) / "footing.npz"
+        if footing is None:
+            with writing(path):
+                path.unlink(missing_ok=True)
+            return
+        stream = io.BytesIO()
+        np.savez(stream, **footing.arrays())
+        write_file(path, stream.getvalue())
 
     def write_mesh(self, person: int, rows: np.ndarray, vertices: np.ndarray, translation: np.ndarray,
                    joints: np.ndarray) -> None:

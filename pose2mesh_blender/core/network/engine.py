@@ -20,6 +20,8 @@ from .features import features
 
 POSENET, TEMPLATE, SURFACE = "pose2mesh_posenet.onnx", "pose2mesh_template.onnx", "pose2mesh_surface.onnx"
 WEIGHTS = "pose2mesh.safetensors"  # the same for torch
+LEGS = np.array([[1, 4, 7], [2, 5, 8]])  # smpl24: hip, knee, ankle; left and right
+TOES = (10, 11)
 TORCH_DEVICES = ("cuda", "rocm", "mps")
 
 
@@ -57,14 +59,28 @@ class Network(ABC):
         joints, shape = self.lift_features(features(view, definition))
         return Lift(joints @ view.rotation.transpose(0, 2, 1).astype(np.float32), shape)
 
-    def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None) -> Mesh:
-        """joints (N, 71, 3) metres, root-relative -> mesh in the same axes; shape (N, K), None = guess it."""
+    def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None, legs: np.ndarray | None = None) -> Mesh:
+        """joints (N, 71, 3) metres, root-relative -> mesh in the same axes; shape (N, K), None = guess it.
+
+        legs: (N, 2, 3, 3, 3) rotations in these axes that turn thigh, shin and foot of the left and the right leg; the
+        toes are then straight.
+        """
         frame, latent, rotations, _ = self._pose(joints, shape)
+        if legs is not None:
+            turns = frame[:, None, None].swapaxes(-1, -2) @ legs.astype(np.float32) @ frame[:, None, None]
+            rotations = rotations.copy()
+            rotations[:, LEGS] = turns @ rotations[:, LEGS]
+            rotations[:, TOES] = rotations[:, LEGS[:, 2]]
         return Mesh(self._surface(frame, latent, rotations), frame[:, None] @ rotations, latent[:, -self.shape_count:])
 
     def points(self, joints: np.ndarray, shape: np.ndarray | None = None) -> np.ndarray:
         """joints as for `mesh` -> the points (N, 71, 3) of the template under the mesh: one body, whole bones."""
         return self._pose(joints, shape)[3]
+
+    def posture(self, joints: np.ndarray, shape: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """joints as for `mesh` -> `points` (N, 71, 3) and the global joint rotations (N, 24, 3, 3), same axes."""
+        frame, _, rotations, points = self._pose(joints, shape)
+        return points, frame[:, None] @ rotations
 
     def _pose(self, joints: np.ndarray, shape: np.ndarray | None) -> list[np.ndarray]:
         n = len(joints)
