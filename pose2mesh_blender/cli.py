@@ -297,8 +297,9 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
 
 def _training(module: str) -> Callable[[list[str]], int]:
     def command(arguments: list[str]) -> int:
-        if module == "train" and importlib.util.find_spec("torch") is None:
-            raise Pose2MeshError(f"`pose2mesh {module}` needs torch, which is not installed.",
+        needed = {"train": "torch", "evaluate": "scipy"}[module]
+        if importlib.util.find_spec(needed) is None:
+            raise Pose2MeshError(f"`pose2mesh {module}` needs {needed}, which is not installed.",
                                  "In a checkout: pip install '.[train]'.")
         return importlib.import_module(f".training.{module}", __package__).main(arguments) or OK
 
@@ -398,7 +399,7 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     try:
         if arguments[:1] in (["train"], ["evaluate"]):
-            return _training(arguments[0])(arguments[1:])
+            return _training(arguments[0])([a for a in arguments[1:] if a != "--debug"])
         options = parser().parse_args(arguments)
         return options.run(options, Terminal(options.quiet))
     except Pose2MeshError as error:
