@@ -108,3 +108,19 @@ def test_parts_and_joined_file_read_the_same(tmp_path, pairs: Pairs) -> None:
     one, many = load_pairs(tmp_path / "a.npz"), load_pairs(tmp_path / "a.parts")
     np.testing.assert_array_equal(one.found, many.found)
     np.testing.assert_allclose(one.truth, pairs.truth[:2], atol=.01)
+
+
+def test_the_rendered_takes_that_are_bundled(root) -> None:
+    """What the network is trained to expect of our detectors, still true of the bundled takes."""
+    path = root / "tests" / "data" / "rendered" / "heldout.npz"
+    pairs = load_pairs(path)
+    assert pairs.found.shape == (84, 24, 23, 3) and pairs.points[..., 0, 2].min() > 1
+    found = statistics(pairs)
+    hip = found["joints"]["hip"]["bias_m"]
+    assert .02 < hip[0] < .04 and .05 < hip[1] < .08, "MoveNet's hips lie outside and above the regressor's"
+    assert found["joints"]["wrist"]["hidden"]["wild"] > 3 * found["joints"]["wrist"]["visible"]["wild"]
+    whole = found["swaps"]["whole"]
+    assert whole["back"] > .08 > .01 > whole["front"], "sides are swapped from behind"
+    assert found["memory"]["hips, visible"]["lag1"] > .7 and found["not_found"] < .1
+    fast = load_pairs(path, "fast")
+    assert not np.isfinite(fast.found[:, :, 17:, 0]).any(), "the fast preset has no feet"
