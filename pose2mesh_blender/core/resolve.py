@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,14 +46,14 @@ class Memory:
 
     _kept: dict[tuple, Motion] = field(default_factory=dict)
     left: dict[str, dict[int, np.ndarray]] = field(default_factory=dict)  # take -> person -> rows without their mesh
-    bases: dict[str, _Base] = field(default_factory=dict)  # take -> what its meshes show, after a call that only glimpsed
+    bases: dict[str, _Base] = field(default_factory=dict)  # take -> what its meshes show but for glimpses
 
     def solve(self, key: tuple, make: Callable[[], Motion]) -> Motion:
-        if key not in self._kept:
-            while len(self._kept) > 16:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = make()
-        return self._kept[key]
+        motion = self._kept.pop(key, None) or make()
+        self._kept[key] = motion  # the last one used stands last
+        while len(self._kept) > 16:
+            self._kept.pop(next(iter(self._kept)))
+        return motion
 
 
 def solved_with(take: Take, device: str = "auto") -> Settings:
@@ -107,12 +107,14 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
             finished(person, np.array([focus]))
             glimpsed.add(person)
     if cancelled():
-        memory.bases[name] = base
+        left = {p: np.union1d(rows, [focus]) if p in glimpsed else rows for p, rows in base.left.items()}
+        memory.bases[name] = replace(base, left=left)
         raise Cancelled
     todo: dict[int, np.ndarray] = {}
     motions: dict[int, list[tuple[int, Motion]]] = {}
     for person in take.people:
-        todo[person], motions[person], (rows, places) = context.difference(person, base.seen[person], after[person], base)
+        seen = base.seen[person], after[person]
+        todo[person], motions[person], (rows, places) = context.difference(person, *seen, base)
         if person in glimpsed:
             keep = rows != focus  # where the glimpse has put it
             rows, places, todo[person] = rows[keep], places[keep], np.setdiff1d(todo[person], focus)
@@ -176,7 +178,7 @@ class _Context:
 
     def difference(self, person: int, before: Seen, after: Seen, base: _Base):
         """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move."""
-        at, left = base.places[person], base.left[person]
+        at, left = base.places[person], base.left[person].astype(np.int64)
         differ = (_bits(before[0]) != _bits(after[0])).any(2) | (before[1] != after[1])
         changed = np.flatnonzero(differ.any(1))
         mesh, had_one = np.zeros(len(self.take), bool), base.solved.copy()
