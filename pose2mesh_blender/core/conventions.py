@@ -6,7 +6,7 @@ Axes are right-handed, y up, the body faces +z, its left is +x.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -162,6 +162,43 @@ def motion_of(rig: Rig, skeleton: Skeleton, in_place: bool = False) -> Motion:
     floor = rig.pelvis * [1, 0, 1]
     root = np.zeros_like(floor) if in_place else floor
     return Motion(steady(quaternion_of(local)), root, rig.pelvis - floor - rig.joints[0] * [0, 1, 0])
+
+
+def coarsest_step(rig: Rig, limit: float, most: int = 30) -> int:
+    """How many frames a step may be so that no bone's end, played between keys, is off by more than `limit` mm."""
+    quaternions = steady(quaternion_of(rig.local))
+    count, ends = len(rig.pelvis), np.array([_along(rig, joint) for joint in range(len(rig.parents))])
+
+    def tips(local: np.ndarray, pelvis: np.ndarray) -> np.ndarray:
+        turns = matrix_of(local)
+        for bone in range(1, len(rig.parents)):
+            turns[:, bone] = turns[:, rig.parents[bone]] @ turns[:, bone]
+        moved = replace(rig, rotations=turns, pelvis=pelvis)
+        return moved.places + np.einsum("nbij,bj->nbi", turns, ends)
+
+    exact, best = tips(quaternions, rig.pelvis), 1
+    for step in range(2, min(most, count - 1) + 1):
+        keys = np.arange(0, count, step)
+        rows = np.arange(keys[-1] + 1)  # the rest after the last key is not exported
+        low = np.minimum(rows // step, max(len(keys) - 2, 0))
+        share = (rows / step - low)[:, None]
+        a, b = (quaternions[keys[i]] for i in (low, low + 1))
+        mixed = a + share[..., None] * (b - a)
+        mixed /= np.linalg.norm(mixed, axis=-1, keepdims=True)
+        path = rig.pelvis[keys[low]] + share * (rig.pelvis[keys[low + 1]] - rig.pelvis[keys[low]])
+        if 1000 * np.linalg.norm(tips(mixed, path) - exact[rows], axis=-1).max() > limit:
+            break
+        best = step
+    return best
+
+
+def matrix_of(quaternions: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4), w x y z -> rotations (..., 3, 3)."""
+    w, x, y, z = np.moveaxis(quaternions, -1, 0)
+    rows = [[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]]
+    return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
 def quaternion_of(matrices: np.ndarray) -> np.ndarray:

@@ -52,6 +52,10 @@ class Rig:
             local[:, bone] = self.rotations[:, self.parents[bone]].transpose(0, 2, 1) @ self.rotations[:, bone]
         return local
 
+    def part(self, rows: slice) -> Rig:
+        """The same body with some of the frames."""
+        return replace(self, rotations=self.rotations[rows], pelvis=self.pelvis[rows])
+
     def skin(self, rows: slice | np.ndarray = slice(None), rest: np.ndarray | None = None) -> np.ndarray:
         """Skinned vertices (n, 6890, 3) of some frames; rest: (6890, 3) or (n, 6890, 3) instead of the rig's own."""
         rotations = self.rotations[rows]

@@ -39,8 +39,8 @@ def export_fbx(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
     Animation of blend shapes survives only with relative keys and without NLA and "all actions" (Blender's exporter
     drops it otherwise).
     """
-    with _writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
-        _run(path, bpy.ops.export_scene.fbx, filepath=str(file), object_types={"MESH"},
+    with writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
+        run(path, bpy.ops.export_scene.fbx, filepath=str(file), object_types={"MESH"},
              apply_scale_options="FBX_SCALE_UNITS", bake_space_transform=True, use_mesh_modifiers=False,
              mesh_smooth_type="FACE", bake_anim=True, bake_anim_use_all_actions=False,
              bake_anim_use_nla_strips=False, bake_anim_force_startend_keying=True, bake_anim_simplify_factor=0.0,
@@ -49,8 +49,8 @@ def export_fbx(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
 
 def export_glb(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
     """Binary glTF with one morph target per frame, all in one animation. No morph normals: they triple the size."""
-    with _writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
-        _run(path, bpy.ops.export_scene.gltf, filepath=str(file), export_format="GLB", use_active_scene=True,
+    with writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
+        run(path, bpy.ops.export_scene.gltf, filepath=str(file), export_format="GLB", use_active_scene=True,
              export_animations=True, export_animation_mode="SCENE", export_anim_scene_split_object=False,
              export_force_sampling=True, export_optimize_animation_size=True, export_morph=True,
              export_morph_normal=False, export_morph_animation=True, export_apply=False, export_cameras=False,
@@ -59,16 +59,16 @@ def export_glb(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
 
 def export_usd(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
     """USD with moving points (everything reads them, unlike blend shapes), UVs and the texture in `textures/`."""
-    with _writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps, keep_hiding=True):
-        _run(path, bpy.ops.wm.usd_export, filepath=str(file), export_animation=True, export_shapekeys=False,
+    with writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps, keep_hiding=True):
+        run(path, bpy.ops.wm.usd_export, filepath=str(file), export_animation=True, export_shapekeys=False,
              export_armatures=False, export_normals=False, export_uvmaps=True, export_materials=True,
              convert_world_material=False)
 
 
 def export_alembic(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
     """Alembic cache of the moving points, with UVs. Blender drops samples of hidden objects, so nobody is hidden."""
-    with _writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps) as scene:
-        _run(path, bpy.ops.wm.alembic_export, filepath=str(file), start=0, end=scene.frame_end,
+    with writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps) as scene:
+        run(path, bpy.ops.wm.alembic_export, filepath=str(file), start=0, end=scene.frame_end,
              as_background_job=False, uvs=True, normals=False, face_sets=False)
 
 
@@ -77,7 +77,7 @@ def save_blend(path: Path) -> None:
     path = Path(path)
     with _refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    _run(path, bpy.ops.wm.save_as_mainfile, filepath=str(path.absolute()), copy=True, compress=True,
+    run(path, bpy.ops.wm.save_as_mainfile, filepath=str(path.absolute()), copy=True, compress=True,
          check_existing=False)
 
 
@@ -85,14 +85,22 @@ WRITERS: dict[str, Callable] = {".fbx": export_fbx, ".glb": export_glb, ".usdc":
                                 ".abc": export_alembic}
 
 
+def forecast(suffix: str, objects: Sequence[bpy.types.Object]) -> int:
+    """Bytes that a file with every frame of these people takes at most."""
+    keys: list[int] = [len(ob.data.shape_keys.key_blocks) for ob in objects]
+    return sum(keys) * _FRAME_BYTES[suffix.lower()]
+
+
 @contextlib.contextmanager
-def _writing(path: Path, objects: Sequence[bpy.types.Object]) -> Iterator[Path]:
-    """Hand out a file name in a hidden folder beside `path`; what was written there moves into place at the end."""
+def writing(path: Path, objects: Sequence[bpy.types.Object], size: int | None = None) -> Iterator[Path]:
+    """Hand out a file name in a hidden folder beside `path`; what was written there moves into place at the end.
+
+    size: bytes to expect, default those of shape keys. Raises ExportError.
+    """
     path = Path(path).absolute()
     if not objects or not all(map(takes.is_person, objects)):
         raise ExportError(f"{path}: there is no Pose2Mesh person to export.", "Animate footage first, or select one.")
-    keys: list[int] = [len(ob.data.shape_keys.key_blocks) for ob in objects]
-    need = sum(keys) * _FRAME_BYTES[path.suffix.lower()]
+    need = forecast(path.suffix, objects) if size is None else size
     with _refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -119,7 +127,7 @@ def _refusals(path: Path) -> Iterator[None]:
         raise _refusal(path, error.strerror or str(error)) from error
 
 
-def _run(path: Path, operator: Callable, **options: object) -> None:
+def run(path: Path, operator: Callable, **options: object) -> None:
     """Call an exporter quietly; its failure becomes an ExportError."""
     said = io.StringIO()
     try:

@@ -11,8 +11,10 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from . import compact, compat, shape_keys, takes
+from .sampling import world_matrices
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def staged(objects: Sequence[bpy.types.Object], name: str, *, relative: bool, fp
     know no visibility show them frozen).
     """
     source = bpy.context.scene
-    first, last = _range(objects, source)
+    first, last = frame_range(objects, source)
     scene = bpy.data.scenes.new(name)
     before = _blocks()
     originals: list[tuple[bpy.types.ID, str]] = []
@@ -33,7 +35,7 @@ def staged(objects: Sequence[bpy.types.Object], name: str, *, relative: bool, fp
         takes.set_fps(scene, fps or objects[0].get(takes.FPS) or source.render.fps / source.render.fps_base)
         scene.frame_start, scene.frame_end = 0, int(np.ceil(last - first))
         for ob in objects:
-            copy = _copy(ob, source, first, last, relative, keep_hiding)
+            copy = _copy(ob, first, last, relative, keep_hiding)
             scene.collection.objects.link(copy)
             # names are what the files will say; the originals get theirs back below
             for block, twin in ((ob, copy), (ob.data, copy.data), (ob.data.shape_keys, copy.data.shape_keys)):
@@ -51,13 +53,13 @@ def staged(objects: Sequence[bpy.types.Object], name: str, *, relative: bool, fp
             block.name = name
 
 
-def _copy(ob: bpy.types.Object, source: bpy.types.Scene, first: float, last: float, relative: bool,
+def _copy(ob: bpy.types.Object, first: float, last: float, relative: bool,
           keep_hiding: bool) -> bpy.types.Object:
     copy = ob.copy()
     copy.data = ob.data.copy()
     copy.hide_viewport = copy.hide_render = False
     if ob.parent or ob.constraints or (ob.animation_data and ob.animation_data.nla_tracks):
-        _bake_transform(copy, ob, source, np.arange(np.floor(first), np.ceil(last) + 1))
+        _bake_transform(copy, ob, np.arange(np.floor(first), np.ceil(last) + 1))
     compat.own_action(copy)
     compat.shift_curves(copy, -first, drop=() if keep_hiding else ("hide_viewport", "hide_render"))
     if relative:
@@ -69,16 +71,9 @@ def _copy(ob: bpy.types.Object, source: bpy.types.Scene, first: float, last: flo
     return copy
 
 
-def _bake_transform(copy: bpy.types.Object, ob: bpy.types.Object, scene: bpy.types.Scene, frames: np.ndarray) -> None:
+def _bake_transform(copy: bpy.types.Object, ob: bpy.types.Object, frames: np.ndarray) -> None:
     """Give the copy of a parented or constrained object curves of where the original is in the world."""
-    now = scene.frame_current_final
-    places = []
-    try:
-        for frame in frames:
-            scene.frame_set(int(frame))
-            places.append(ob.evaluated_get(bpy.context.evaluated_depsgraph_get()).matrix_world.copy())
-    finally:
-        scene.frame_set(int(now), subframe=now - int(now))
+    places = [Matrix(m) for m in world_matrices(ob, frames)]
     copy.parent = None
     copy.constraints.clear()
     copy.animation_data_clear()
@@ -92,7 +87,7 @@ def _bake_transform(copy: bpy.types.Object, ob: bpy.types.Object, scene: bpy.typ
             compat.add_curve(bag, path, frames, np.array([p[part][axis] for p in parts]), index=axis)
 
 
-def _range(objects: Sequence[bpy.types.Object], scene: bpy.types.Scene) -> tuple[float, float]:
+def frame_range(objects: Sequence[bpy.types.Object], scene: bpy.types.Scene) -> tuple[float, float]:
     """First (as a whole frame) and last frame with a key on any of the objects."""
     frames = [compat.key_frames(curve)[[0, -1], 0] for ob in objects for owner in (ob, ob.data.shape_keys)
               for curve in compat.curves(owner) if len(curve.keyframe_points)]
