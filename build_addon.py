@@ -121,6 +121,7 @@ def sources() -> dict[str, Path]:
             left_out = (base == package and LEFT_OUT & set(inside.parts)) or path.suffix == TORCH_WEIGHTS
             if path.is_file() and not hidden and not left_out:
                 files[prefix + inside.as_posix()] = path
+    files |= {f"docs/{page.name}": page for page in (ROOT / "docs").glob("*.md")}  # the buttons' Online Manual
     return files
 
 

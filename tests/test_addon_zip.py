@@ -44,7 +44,7 @@ result = {"install": sorted(done), "enabled": list(addon_utils.check(module))}
 import onnxruntime, av
 result["wheels"] = [onnxruntime.__file__, av.__file__]
 before = len(bpy.data.objects)
-result["animate"] = sorted(bpy.ops.pose2mesh.animate(filepath=clip, preset="fast", people=1, start=0, end=5))
+result["animate"] = sorted(bpy.ops.pose2mesh.import_footage(filepath=clip, preset="fast", people=1, start=0, end=5))
 people = [o for o in bpy.data.objects if o.type == "MESH" and o.data.shape_keys and len(o.data.vertices) == 6890]
 result["people"] = [[len(o.data.vertices), len(o.data.polygons), len(o.data.shape_keys.key_blocks)] for o in people]
 result["cameras"] = sum(o.type == "CAMERA" for o in bpy.data.objects)

@@ -15,7 +15,19 @@ from walking_take import make_take
 import pose2mesh_blender
 from pose2mesh_blender.core.take import Take
 from pose2mesh_blender.scene import takes
-from pose2mesh_blender.ui import CLASSES, jobs, panels
+from pose2mesh_blender.ui import (
+    CLASSES,
+    detect_panel,
+    export_panel,
+    footage_panel,
+    jobs,
+    mesh_panel,
+    panel,
+    people_panel,
+    queue,
+    queue_panel,
+    solve_panel,
+)
 from pose2mesh_blender.ui.properties import AnimateOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
@@ -71,7 +83,7 @@ def test_every_operator_explains_itself():
 
 
 def test_animate_blocks_in_background(demo_clip):
-    result = bpy.ops.pose2mesh.animate(filepath=str(demo_clip), preset="fast", people=1, start=2, end=5)
+    result = bpy.ops.pose2mesh.import_footage(filepath=str(demo_clip), preset="fast", people=1, start=2, end=5)
     assert result == {"FINISHED"}
     take, = takes.takes_in(bpy.context.scene)
     assert take.name == f"{demo_clip.stem} Take 001"
@@ -86,7 +98,7 @@ def test_animate_blocks_in_background(demo_clip):
 def test_animate_is_one_undo_step(demo_clip):
     bpy.ops.ed.undo_push(message="before")
     before = names()
-    bpy.ops.pose2mesh.animate("EXEC_DEFAULT", True, filepath=str(demo_clip), preset="fast", people=1, end=2)
+    bpy.ops.pose2mesh.import_footage("EXEC_DEFAULT", True, filepath=str(demo_clip), preset="fast", people=1, end=2)
     assert takes.takes_in(bpy.context.scene)
     bpy.ops.ed.undo()
     assert names() == before
@@ -117,7 +129,7 @@ def test_refusals_name_the_file_and_leave_the_scene(case, broken, tmp_path, demo
         path, options, message = demo_clip, {"start": 5000}, demo_clip.name
     before, frame = names(), bpy.context.scene.frame_current
     with pytest.raises(RuntimeError, match=message) as caught:
-        bpy.ops.pose2mesh.animate(filepath=str(path), **options)
+        bpy.ops.pose2mesh.import_footage(filepath=str(path), **options)
     assert "Traceback" not in str(caught.value)
     assert names() == before
     assert bpy.context.scene.frame_current == frame
@@ -136,7 +148,7 @@ def test_cache_that_cannot_be_used_is_a_message(case, tmp_path, demo_clip, monke
 
     monkeypatch.setattr(jobs, "cache_folder", cache_folder)
     with pytest.raises(RuntimeError, match=r"(/locked/takes|taken) cannot be used as cache") as caught:
-        bpy.ops.pose2mesh.animate(filepath=str(demo_clip))
+        bpy.ops.pose2mesh.import_footage(filepath=str(demo_clip))
     assert "Traceback" not in str(caught.value)
     assert jobs.current is None
 
@@ -145,7 +157,7 @@ def test_python_that_cannot_be_started_is_not_blamed_on_the_cache(demo_clip, mon
     jobs.shut_down()
     monkeypatch.setattr("sys.executable", "/gone/python")
     with pytest.raises(RuntimeError, match="Python cannot be started") as caught:
-        bpy.ops.pose2mesh.animate(filepath=str(demo_clip))
+        bpy.ops.pose2mesh.import_footage(filepath=str(demo_clip))
     assert "cache" not in str(caught.value)
     assert jobs.current is None
     monkeypatch.undo()
@@ -209,7 +221,7 @@ class Modal(jobs.WorkerOperator):
 def begin(clip, **settings):
     window, operator = Window(), Modal()
     options = {"preset": "fast", "people": 1, "start": 0, "end": None, "step": 1, "fov": None, "smooth": 0.5,
-               "height": None}
+               "feet": True, "height": None, "body": None}
     assert set(options) == set(AnimateOptions.__annotations__)
     assert operator.run(window.context, [clip], {**options, **settings}, modal=True) == {"RUNNING_MODAL"}
     return window, operator
@@ -335,6 +347,7 @@ def test_a_cached_take_that_cannot_be_continued_is_made_again(demo_clip, cache):
     with Take.open(folder, write=True) as take:
         take.info["models"] = {"detectors": {"other": "ones"}}  # as after an update of the add-on
         take.save()
+    bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)  # a take that a scene shows stays
     window, operator = begin(demo_clip, end=2)
     assert tick(window, operator, lambda: False) == {"FINISHED"}
     assert list(cache.iterdir()) == [folder]
@@ -385,14 +398,14 @@ def test_texture_keys_and_scene_operators(tmp_path, broken):
         plain.use_nodes = True
     plain.node_tree.nodes.clear()
     ob.active_material = plain
-    assert "No texture" in [d[2] for d in draw(panels.POSE2MESH_PT_mesh)]
+    assert "No texture" in [d[2] for d in draw(mesh_panel.POSE2MESH_PT_mesh)]
     with pytest.raises(RuntimeError, match="My own has no Principled"):
         bpy.ops.pose2mesh.set_texture(filepath=str(tmp_path / "skin.png"))
     ob.data.materials[0] = None
     assert bpy.ops.pose2mesh.set_texture(filepath=str(tmp_path / "skin.png")) == {"FINISHED"}
-    assert bpy.ops.pose2mesh.convert_keys(relative=True) == {"FINISHED"}
+    assert bpy.ops.pose2mesh.convert_keys(storage="RELATIVE") == {"FINISHED"}
     assert ob.data.shape_keys.use_relative
-    assert bpy.ops.pose2mesh.convert_keys(relative=False) == {"FINISHED"}
+    assert bpy.ops.pose2mesh.convert_keys(storage="ABSOLUTE") == {"FINISHED"}
     assert not ob.data.shape_keys.use_relative
     assert bpy.ops.pose2mesh.match_scene() == {"FINISHED"}
     assert bpy.context.scene.render.fps == 25
@@ -405,12 +418,12 @@ def test_converting_keys_is_for_everybody_or_nobody(tmp_path):
     for block, value in zip(last.key_blocks, (0, 0.5, 0, 0, 0.5)):
         block.value = value
     with pytest.raises(RuntimeError, match=f"{people[-1].name}: .*mixed by hand"):
-        bpy.ops.pose2mesh.convert_keys(relative=False)
+        bpy.ops.pose2mesh.convert_keys(storage="ABSOLUTE")
     assert all(ob.data.shape_keys.use_relative for ob in people)
     assert people[0].data.shape_keys.animation_data.action
     last.key_blocks[1].value = 0.0
     last.key_blocks[4].value = 1.0
-    assert bpy.ops.pose2mesh.convert_keys(relative=False) == {"FINISHED"}
+    assert bpy.ops.pose2mesh.convert_keys(storage="ABSOLUTE") == {"FINISHED"}
     assert not any(ob.data.shape_keys.use_relative for ob in people)
 
 
@@ -442,30 +455,77 @@ class Layout:
 def draw(panel, **context):
     drawn = []
     here = SimpleNamespace(scene=bpy.context.scene, view_layer=bpy.context.view_layer,
-                           region=SimpleNamespace(width=250), **context)
+                           window_manager=bpy.context.window_manager, region=SimpleNamespace(width=250), **context)
     panel.draw(SimpleNamespace(layout=Layout(drawn)), here)
     return drawn
 
 
+def operators(panel_class, **context):
+    return {d[1] for d in draw(panel_class, **context) if d[0] == "operator"}
+
+
+def labels(panel_class, **context):
+    return [d[2] for d in draw(panel_class, **context) if d[0] == "label"]
+
+
+def test_an_empty_panel_says_what_to_do(demo_clip):
+    jobs.last_message = ("", "")
+    assert len(labels(panel.POSE2MESH_PT_main)) == 2
+    assert "Choose a video" in labels(panel.POSE2MESH_PT_main)[0]
+    assert not bpy.ops.pose2mesh.animate.poll()
+    bpy.context.scene.pose2mesh.footage = str(demo_clip)
+    assert bpy.ops.pose2mesh.animate.poll()
+    assert "Press Animate" in labels(panel.POSE2MESH_PT_main)[0]
+    assert "pose2mesh.animate" in operators(panel.POSE2MESH_PT_main)
+    for later in ("person_merge", "person_split", "person_delete", "solve_again", "solved_camera", "align_floor",
+                  "convert_keys", "bake_cache", "export_fbx", "match_scene", "set_texture"):
+        assert not getattr(bpy.ops.pose2mesh, later).poll(), f"{later} comes later"
+
+
 def test_panels_show_the_next_step(tmp_path, demo_clip):
     jobs.last_message = ("", "")
-    assert ("operator", "pose2mesh.animate", None) in draw(panels.POSE2MESH_PT_footage)
-    assert ("label", "Nothing animated yet") in [d[::2] for d in draw(panels.POSE2MESH_PT_mesh)]
+    assert "Nothing animated yet" in labels(mesh_panel.POSE2MESH_PT_mesh)
+    assert "Animate footage first" in labels(people_panel.POSE2MESH_PT_people)
     takes.build_take(make_take(tmp_path / "take", 3))
-    shown = [d[1] for d in draw(panels.POSE2MESH_PT_mesh)]
-    assert "pose2mesh.match_scene" in shown
-    assert "pose2mesh.set_texture" in shown
+    assert {"pose2mesh.convert_keys", "pose2mesh.set_texture", "pose2mesh.bake_cache"} <= operators(
+        mesh_panel.POSE2MESH_PT_mesh)
+    assert any("fps" in text for text in labels(footage_panel.POSE2MESH_PT_footage))
+    assert bpy.ops.pose2mesh.match_scene.poll()
     bpy.ops.pose2mesh.match_scene()
-    assert "pose2mesh.match_scene" not in [d[1] for d in draw(panels.POSE2MESH_PT_mesh)]
-    assert {"preset", "people", "smooth", "match_scene"} <= {d[1] for d in draw(panels.POSE2MESH_PT_options)}
+    assert not bpy.ops.pose2mesh.match_scene.poll()
+    assert not any("fps" in text for text in labels(footage_panel.POSE2MESH_PT_footage))
+    shown = {d[1] for cls in (footage_panel.POSE2MESH_PT_footage, detect_panel.POSE2MESH_PT_detect,
+                              solve_panel.POSE2MESH_PT_solve) for d in draw(cls)}
+    assert {"preset", "people", "smooth", "match_scene", "lens", "body", "feet"} <= shown
+    assert "pose2mesh.export_fbx" in operators(export_panel.POSE2MESH_PT_export)
     window, operator = begin(demo_clip, end=3)
-    drawn = draw(panels.POSE2MESH_PT_footage)
+    drawn = draw(panel.POSE2MESH_PT_main)
     assert "progress" in [d[0] for d in drawn]
-    assert "pose2mesh.cancel" in [d[1] for d in drawn]
+    assert {"pose2mesh.cancel", "pose2mesh.pause"} <= {d[1] for d in drawn}
     operator.cancel(window.context)
     jobs.last_message = ("ERROR", "holiday.mp4 is no video. Choose another file that is one, please")
-    lines = [d for d in draw(panels.POSE2MESH_PT_footage) if d[0] == "label"]
-    assert len(lines) > 1, "long errors are wrapped"
+    assert len(labels(panel.POSE2MESH_PT_main)) > 1, "long errors are wrapped"
+
+
+def test_every_panel_is_in_our_tab_under_the_main_one():
+    for cls in CLASSES:
+        if issubclass(cls, bpy.types.Panel) and cls.bl_space_type == "VIEW_3D":
+            assert cls.bl_category == "Pose2Mesh"
+            assert cls is panel.POSE2MESH_PT_main or cls.bl_parent_id
+
+
+def test_real_layouts_draw(tmp_path):
+    """Properties that panels name exist: Blender itself draws them, in the real region of a window."""
+    collection = takes.build_take(make_take(tmp_path / "take", 3, people=2))
+    ob = takes.people_of(collection)[0]
+    settings = bpy.context.scene.pose2mesh
+    settings.person_index = list(collection.objects).index(ob)
+    assert bpy.context.view_layer.objects.active == ob
+    assert settings.person_index == list(collection.objects).index(ob)
+    for owner, fields in ((ob.pose2mesh, ("title", "height", "smooth", "solve", "show")),
+                          (collection.pose2mesh, ("offset", "tilt")), (settings, ("movements", "lens", "body"))):
+        for name in fields:
+            assert name in owner.bl_rna.properties
 
 
 def test_cache_is_cleared_of_takes_only(cache, monkeypatch):

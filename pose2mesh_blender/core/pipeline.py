@@ -49,6 +49,8 @@ class Settings:
     feet: bool = True
     height: float | None = None
     body: str | None = None
+    confidence: float | None = None  # 0..1, from which somebody counts as a person; None = the detector's own
+    detector: str | None = None  # an ONNX network of the user's for the keypoints (core/detection/topdown.py)
     image_size: tuple[int, int] | None = None  # for keypoint files that do not say
     fps: float | None = None  # likewise
 
@@ -71,6 +73,7 @@ class Settings:
                            (self.fov is None or 1 <= self.fov <= 170, "fov must be 1 to 170 degrees"),
                            (self.focal is None or self.focal > 0, "focal must be positive (pixels)"),
                            (0 <= self.smooth <= 1, "smooth must be 0 to 1"),
+                           (self.confidence is None or 0 < self.confidence < 1, "confidence must be between 0 and 1"),
                            (self.height is None or 0.3 <= self.height <= 3, "height must be 0.3 to 3 metres")):
             if not good:
                 raise Pose2MeshError(f"Wrong setting: {what}.", "Correct it.")
@@ -87,12 +90,14 @@ class Engines:
 
     _kept: dict = field(default_factory=dict)
 
-    def estimator(self, preset: str, device: str):
+    def estimator(self, preset: str, device: str, confidence: float | None = None, detector: str | None = None):
         from .detection import PoseEstimator
+        from .detection.estimator import NEW_SCORE
 
         if device != "auto" and self.network(device).engine == "torch":
             device = "auto"  # a GPU that only torch reaches: the detectors run on the best that onnxruntime has
-        return self._get(("estimator", preset, device), lambda: PoseEstimator(preset=preset, device=device))
+        return self._get(("estimator", preset, device, confidence, detector), lambda: PoseEstimator(
+            preset=preset, device=device, body=_own_detector(detector, device), sure=confidence or NEW_SCORE))
 
     def network(self, device: str):
         from .network.engine import load_network
@@ -139,7 +144,7 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
         try:
             if footage is not None:
                 detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
-                            engines)
+                            engines, settings.confidence, settings.detector)
         except Cancelled:
             if not take.people or not _keeps(cancelled):
                 raise
@@ -162,7 +167,8 @@ def take_for_footage(footage: Footage, folder: Path, settings: Settings) -> Take
     size = (footage.width, footage.height)
     return _take(folder, {"path": str(Path(footage.path).resolve()), "identity": footage.identity(),
                           "kind": footage.kind},
-                 {"preset": settings.preset, "start": settings.start, "end": int(frames[-1]), "step": settings.step},
+                 {"preset": settings.preset, "start": settings.start, "end": int(frames[-1]), "step": settings.step,
+                  "confidence": settings.confidence, "detector": _hash_of(settings.detector)},
                  frames, frames / (footage.fps or 30.0), size, footage.fps or 30.0, settings.camera(size),
                  {"detectors": detector_hashes()})
 
@@ -229,6 +235,19 @@ def _take(folder: Path, footage: dict, chosen: dict, frames: np.ndarray, timesta
     return take
 
 
+def _hash_of(path: str | None) -> str | None:
+    """sha256 of the user's own network. Raises AssetError when it is not there."""
+    from .assets import sha256_of
+    from .errors import AssetError
+
+    if path is None:
+        return None
+    try:
+        return sha256_of(Path(path))
+    except OSError as error:
+        raise AssetError(f"{path} cannot be read ({error.strerror}).", "Choose another detector, or none.") from None
+
+
 def detector_hashes() -> dict[str, str]:
     from .assets import load_index
 
@@ -238,7 +257,8 @@ def detector_hashes() -> dict[str, str]:
 # -- detection --------------------------------------------------------------------------------------------------------
 def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: str = "auto",
                 people: int | None = None, progress: Progress | None = None,
-                cancelled: Callable[[], bool] | None = None, engines: Engines | None = None) -> None:
+                cancelled: Callable[[], bool] | None = None, engines: Engines | None = None,
+                confidence: float | None = None, detector: str | None = None) -> None:
     """Finds, follows and stores everybody in the take's frames that are not done; then chooses whom to keep.
 
     Raises FootageError when nobody is found, Cancelled (people found so far are then chosen and stored).
@@ -246,8 +266,9 @@ def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: 
     progress, cancelled = progress or _silent, cancelled or _never
     done = int(np.argmin(np.append(take.detected, False)))
     if done < len(take):
+        estimator = (engines or Engines()).estimator(preset, device, confidence, detector)
         try:
-            _detect_rows(footage, take, done, (engines or Engines()).estimator(preset, device), progress, cancelled)
+            _detect_rows(footage, take, done, estimator, progress, cancelled)
         except Cancelled:
             choose_people(take, people)
             raise
@@ -255,6 +276,14 @@ def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: 
     if choose_people(take, people) == 0:
         raise FootageError(f"{footage.path}: nobody was found in {len(take)} frames.",
                            "Use footage in which a person is at least a tenth of the picture's height.")
+
+
+def _own_detector(path: str | None, device: str):
+    if path is None:
+        return None
+    from .detection.topdown import TopDownOnnx
+
+    return TopDownOnnx(path, device)
 
 
 def _detect_rows(footage: Footage, take: Take, done: int, estimator, progress: Progress,

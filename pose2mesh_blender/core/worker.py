@@ -13,6 +13,7 @@ third-party packages in the folders given with --path. Requests and events are o
     {"cmd": "split", "take": FOLDER, "person": ID, "row": ROW}
     {"cmd": "seat", "take": FOLDER, "people": [ID, ...]}   exactly these, after solving those who are out of date
     {"cmd": "smooth", "take": FOLDER, "person": ID, "smooth": 0..1, "focus": ROW}   (core/resmooth.py)
+    {"cmd": "test", "devices": [NAME, ...]}   run everything once on each and tell how fast that is (core/speed.py)
     {"cmd": "warm", "settings": {...}}   load the network, so that the next request is quick
     {"cmd": "cancel", "keep": bool}   stop; with keep, frames already detected are solved first, and meshing ends
                                       as `done` with the frames that are finished
@@ -20,6 +21,7 @@ third-party packages in the folders given with --path. Requests and events are o
 
     {"event": "ready"}  {"event": "progress", "stage", "done", "total"}  {"event": "done", "take"}
     {"event": "cancelled", "take"}  {"event": "error", "message"}
+    {"event": "tested", "device", "engine", "detect_ms", "mesh_ms", "message"}   of test; message: why not
     {"event": "rows", "person", "rows"}   of resolve, redetect and smooth: these rows of the take are new
 
 Every request ends in exactly one of done, cancelled and error. The child stays warm between requests and ends when its
@@ -219,7 +221,7 @@ def serve(stdin, send) -> None:
 
 
 def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> str:
-    from .errors import Pose2MeshError
+    from .errors import Cancelled, Pose2MeshError
     from .pipeline import Settings, run, solve_take
     from .take import Take
 
@@ -244,6 +246,14 @@ def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> 
     elif command in ("merge", "split", "seat", "smooth") and folder:
         with Take.open(folder, write=True) as take:
             _people(request, take, engines.network(settings.device), kept, progress, requests.cancel.is_set, send)
+    elif command == "test":
+        from .speed import try_device
+
+        for number, device in enumerate(request.get("devices") or ["cpu"]):
+            progress("test", number, len(request.get("devices") or ["cpu"]))
+            send({"event": "tested", "device": device, **try_device(str(device))})
+            if requests.cancel.is_set():
+                raise Cancelled
     elif command == "warm":
         engines.network(settings.device)
     else:

@@ -72,6 +72,12 @@ def to_compact(ob: bpy.types.Object, count: int = 64) -> float:
     return error
 
 
+def forget(ob: bpy.types.Object) -> None:
+    """The keys are about to be made anew, as absolute ones."""
+    ob.data.shape_keys.use_relative = False
+    del ob[ERROR], ob[LINE]
+
+
 def to_absolute(ob: bpy.types.Object, poses: Iterable[np.ndarray]) -> None:
     """Exact keys again, (V, 3) each, in the order that they had; the time line is as it was."""
     name = ob.data.shape_keys.animation_data.action.name

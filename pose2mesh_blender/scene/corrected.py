@@ -41,7 +41,7 @@ def update(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, r
     old = np.isin(np.arange(len(take)), shown) & take.detected
     here = np.flatnonzero(np.isfinite(take.translation(person)).all(1) & (take.done | old))
     if not np.array_equal(here, shown):
-        _again(collection, ob, take, here)
+        rebuild(collection, ob, take, here)
         return
     blocks = ob.data.shape_keys.key_blocks
     wanted = shown if rows is None else np.intersect1d(shown, rows)
@@ -94,8 +94,10 @@ def _move(ob: bpy.types.Object, number: np.ndarray, count: int, places: np.ndarr
         compat.set_values(curve, places[:, axis], number)
 
 
-def _again(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take, rows: np.ndarray) -> None:
-    """All keys and curves anew, in the storage that the mesh had."""
+def rebuild(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take,
+            rows: np.ndarray | None = None) -> None:
+    """All keys and curves anew, in the storage that the mesh had; rows (N,): where the person is shown."""
+    rows = takes.present(take, int(ob[takes.PERSON])) if rows is None else rows
     if not len(rows):  # the keys stay, for by them it is known as a person
         ob[takes.ROWS] = NOBODY
         ob.hide_viewport = ob.hide_render = True

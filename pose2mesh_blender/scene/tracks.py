@@ -107,6 +107,15 @@ def rename(clip: bpy.types.MovieClip, old: str, new: str) -> str:
     return tracking_object.name
 
 
+def remove(clip: bpy.types.MovieClip, folder: str, person: int) -> None:
+    """A person's tracking object goes from the clip."""
+    tracked, facts = find(clip, folder, person), _facts(clip)
+    if tracked is not None:
+        clip.tracking.objects.remove(tracked.object)
+        facts.pop(tracked.name, None)
+        clip[TRACKED] = json.dumps(facts)
+
+
 def _facts(clip: bpy.types.MovieClip) -> dict[str, dict]:
     """The custom property, with objects that were renamed in the clip editor under their new names."""
     try:

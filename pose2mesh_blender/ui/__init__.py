@@ -4,20 +4,35 @@ from __future__ import annotations
 import bpy
 
 from . import (
+    detect_panel,
     drop,
+    export_panel,
+    footage_panel,
+    handlers,
+    icons,
     jobs,
     keypoint_properties,
     keypoints,
     keypoints_panel,
     live,
     menus,
+    mesh_panel,
     overlay,
-    panels,
+    panel,
+    people_panel,
+    person_properties,
     preferences,
+    presets,
     properties,
+    queue,
+    queue_panel,
+    smoothing,
+    solve_panel,
 )
 from .operators import (
+    align_floor,
     animate,
+    bake_cache,
     cancel,
     clear_cache,
     convert_keys,
@@ -25,23 +40,40 @@ from .operators import (
     edit_keypoints,
     export_fbx,
     export_model,
+    ground_from_feet,
+    height_reset,
     import_folder,
+    import_footage,
     interpolate_occluded,
     live_resolve,
     match_scene,
     open_footage,
+    pause,
+    person_delete,
+    person_merge,
+    person_split,
     propagate,
+    queue_clear,
+    queue_remove,
+    queue_retry,
     redetect,
     resolve,
     set_texture,
+    solve_again,
+    solved_camera,
     swap_sides,
+    test_devices,
 )
 
 CLASSES = (
     properties.Pose2MeshSettings,
+    *person_properties.CLASSES,
     *keypoint_properties.CLASSES,
+    *queue.CLASSES,
     preferences.Pose2MeshPreferences,
+    align_floor.POSE2MESH_OT_align_floor,
     animate.POSE2MESH_OT_animate,
+    bake_cache.POSE2MESH_OT_bake_cache,
     cancel.POSE2MESH_OT_cancel,
     clear_cache.POSE2MESH_OT_clear_cache,
     convert_keys.POSE2MESH_OT_convert_keys,
@@ -49,20 +81,43 @@ CLASSES = (
     edit_keypoints.POSE2MESH_OT_edit_keypoints,
     export_fbx.POSE2MESH_OT_export_fbx,
     export_model.POSE2MESH_OT_export_model,
+    ground_from_feet.POSE2MESH_OT_ground_from_feet,
+    height_reset.POSE2MESH_OT_height_reset,
     import_folder.POSE2MESH_OT_import_folder,
+    import_footage.POSE2MESH_OT_import_footage,
     interpolate_occluded.POSE2MESH_OT_interpolate_occluded,
     live_resolve.POSE2MESH_OT_live_resolve,
     match_scene.POSE2MESH_OT_match_scene,
     open_footage.POSE2MESH_OT_open_footage,
+    pause.POSE2MESH_OT_pause,
+    person_delete.POSE2MESH_OT_person_delete,
+    person_merge.POSE2MESH_OT_person_merge,
+    person_split.POSE2MESH_OT_person_split,
     propagate.POSE2MESH_OT_propagate,
+    queue_clear.POSE2MESH_OT_queue_clear,
+    queue_remove.POSE2MESH_OT_queue_remove,
+    queue_retry.POSE2MESH_OT_queue_retry,
     redetect.POSE2MESH_OT_redetect,
     resolve.POSE2MESH_OT_resolve,
     set_texture.POSE2MESH_OT_set_texture,
+    solve_again.POSE2MESH_OT_solve_again,
+    solved_camera.POSE2MESH_OT_solved_camera,
     swap_sides.POSE2MESH_OT_swap_sides,
-    *panels.CLASSES,
+    test_devices.POSE2MESH_OT_test_devices,
+    *presets.CLASSES,
+    *panel.CLASSES,
+    *queue_panel.CLASSES,
+    *footage_panel.CLASSES,
+    *detect_panel.CLASSES,
+    *people_panel.CLASSES,
     *keypoints_panel.CLASSES,
+    *solve_panel.CLASSES,
+    *mesh_panel.CLASSES,
+    *export_panel.CLASSES,
     drop.POSE2MESH_FH_footage,
 )
+# What else is added to Blender, in this order, and removed in the other.
+PARTS = (icons, person_properties, keypoint_properties, queue, overlay, menus, handlers)
 
 
 def register() -> None:
@@ -70,18 +125,17 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.Scene.pose2mesh = bpy.props.PointerProperty(  # type: ignore
         type=properties.Pose2MeshSettings)
-    keypoint_properties.add()
-    overlay.add()
-    menus.add()
+    for part in PARTS:
+        part.add()
 
 
 def unregister() -> None:
     live.switch(False)
+    smoothing.forget()
     jobs.shut_down()
-    overlay.remove()
     keypoints.forget()
-    menus.remove()
-    keypoint_properties.remove()
+    for part in reversed(PARTS):
+        part.remove()
     del bpy.types.Scene.pose2mesh  # type: ignore[attr-defined]
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -19,6 +19,8 @@ class Correction(jobs.Job):
     tracks change in the take, so that markers have to follow.
     """
 
+    pausable = False
+
     def __init__(self, requests: list[tuple[str, dict, dict, bool]], name: str) -> None:
         super().__init__([Path(folder) for folder, *_ in requests], Path(), {}, lambda folder: "")
         self.requests, self.name = requests, name

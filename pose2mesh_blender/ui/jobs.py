@@ -6,24 +6,25 @@ file may replace it.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import shutil
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import bpy
 
 from ..core.errors import Pose2MeshError
 from ..core.take import Take
 from ..core.worker import WorkerClient
-from ..scene import takes
-from ..scene.fresh import look_through
-from .preferences import cache_folder, device
+from ..scene import lens, refresh, takes
+from . import queue, viewing
+from .folders import folder_for
+from .preferences import cache_folder, detection, device
 from .properties import Result, settings_of
+from .text import clock, label, say
 
 STAGES = {"open": "Opening", "detect": "Finding people", "solve": "Lifting to 3D", "mesh": "Shaping meshes"}
 SHARE = {"open": (0.0, 0.02), "detect": (0.02, 0.8), "solve": (0.8, 0.85), "mesh": (0.85, 1.0)}  # of the progress bar
@@ -33,6 +34,7 @@ last_message: tuple[str, str] = ("", "")  # (level, text) of the job before, for
 _client: WorkerClient | None = None
 _in_window: Callable[[], None] | None = None  # takes timer and status text away
 before_start: list[Callable[[], None]] = []  # what else holds takes lets them go
+built: list[Callable[[bpy.types.Collection, Take], None]] = []  # who wants to know of a take that came into the scene
 
 
 def client() -> WorkerClient:
@@ -42,6 +44,11 @@ def client() -> WorkerClient:
         _client = WorkerClient()
         atexit.register(_client.terminate)  # a Python that ends with the worker's pipes open hangs
     return _client
+
+
+def in_window() -> bool:
+    """Whether an operator with a timer drives the job; Blender ends that itself when another file is opened."""
+    return _in_window is not None
 
 
 def shut_down() -> None:
@@ -57,23 +64,42 @@ def shut_down() -> None:
 
 
 @dataclass
-class Job:
-    """Footage to animate, one after the other. Each finished take goes to `arrived(folder) -> message`."""
+class Item:
+    """One piece of footage of a job. state: waiting | running | paused | done | stopped | failed."""
 
+    source: Path
+    state: str = "waiting"
+    message: str = ""
+
+
+@dataclass
+class Job:
+    """Footage to animate, one after the other. Each finished take goes to `arrived(folder) -> message`.
+
+    lens: what the settings of one piece of footage have beyond `settings`.
+    """
+
+    pausable: ClassVar[bool] = True
     sources: list[Path]
     cache: Path
     settings: dict
     arrived: Callable[[Path], str]
+    lens: Callable[[Path], dict] = lambda source: {}
     number: int = -1
     folder: Path = Path()
     stage: str = "open"
     done: int = 0
     total: int = 1
     stopping: int = 0  # how often the user asked to stop: once keeps what is done, twice drops it
+    paused: bool = False
     retried: bool = False
     over: bool = False
     made: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    _pace: list[tuple[float, float]] = field(default_factory=list)  # (time, fraction) of the last while
+
+    def __post_init__(self) -> None:
+        self.items = [Item(source) for source in self.sources]
 
     def start(self) -> None:
         self.cache.mkdir(parents=True, exist_ok=True)
@@ -84,19 +110,41 @@ class Job:
         for event in client().poll():
             if event["event"] == "progress":
                 self.stage, self.done, self.total = event["stage"], event["done"], max(1, event["total"])
+                self._keep_pace()
+            elif event["event"] in ("rows", "tested"):
+                self.heard(event)
             elif event["event"] == "done":
                 self._arrive()
             elif event["event"] == "cancelled":
-                self.over = True
+                self._cancelled()
             elif event["event"] == "error":
                 self._fail(event)
             if self.over:
                 break
 
+    def heard(self, event: dict) -> None:
+        """Rows of a take that are new, for jobs that ask for them."""
+
     def stop(self) -> None:
         """Ask to stop: the first time finished frames are still made into meshes."""
         self.stopping += 1
-        client().cancel(keep=self.stopping == 1)
+        if self.paused:
+            self._set("stopped")
+            self.over = True
+        else:
+            client().cancel(keep=self.stopping == 1)
+
+    def pause(self) -> None:
+        """Let the machine rest; what is detected is stored."""
+        self.paused = True
+        self._pace.clear()
+        client().cancel()
+
+    def go_on(self) -> None:
+        """Exactly where it was paused."""
+        self.paused = False
+        if not client().busy:
+            self._send(self.folder)
 
     @property
     def fraction(self) -> float:
@@ -105,44 +153,95 @@ class Job:
         return (max(0, self.number) + here) / len(self.sources)
 
     @property
+    def remaining(self) -> float | None:
+        """Seconds, by the pace of the last while; None while nobody can know."""
+        if len(self._pace) < 2 or self.paused:
+            return None
+        (before, share), (now, here) = self._pace[0], self._pace[-1]
+        return (now - before) / (here - share) * (1 - here) if now - before > 2 and here > share else None
+
+    @property
     def text(self) -> str:
-        stage = STAGES.get(self.stage, self.stage)
+        stage = label("Paused") if self.paused else label(STAGES.get(self.stage, self.stage))
         if self.stage in ("detect", "mesh"):
             stage = f"{stage} {self.done}/{self.total}"
-        return stage if len(self.sources) == 1 else f"{self.number + 1} of {len(self.sources)}: {stage}"
+        if self.remaining is not None:
+            stage = label("{}, {} left", stage, clock(self.remaining))
+        return stage if len(self.sources) == 1 else label("{} of {}: {}", self.number + 1, len(self.sources), stage)
 
     def summary(self) -> str:
         """How it went, apart from what failed."""
         if not self.made:
-            return "Stopped before a frame was finished. The scene is unchanged" if self.stopping else ""
-        ending = "Stopped. Animate again to go on" if self.stopping else "Press Space to play, or export it"
+            return say("Stopped before a frame was finished. The scene is unchanged") if self.stopping else ""
+        ending = say("Animate again to go on") if self.stopping else say("Press Space to play, or export it")
         if len(self.sources) == 1:
-            return f"Animated {'; '.join(self.made)}. {ending}"
-        failed = f", {len(self.failed)} failed" if self.failed else ""
-        return f"Animated {len(self.made)} of {len(self.sources)}{failed}. {ending}"
+            return say("Animated {}. {}", "; ".join(self.made), ending)
+        if self.failed:
+            return say("Animated {} of {}, {} failed. {}", len(self.made), len(self.sources), len(self.failed), ending)
+        return say("Animated {} of {}. {}", len(self.made), len(self.sources), ending)
+
+    def _keep_pace(self) -> None:
+        now, here = time.monotonic(), self.fraction
+        if self._pace and here < self._pace[-1][1]:
+            self._pace.clear()
+        self._pace.append((now, here))
+        while len(self._pace) > 2 and now - self._pace[0][0] > 30:
+            self._pace.pop(0)
 
     def _next(self) -> None:
         self.number += 1
         self.over = self.number >= len(self.sources) or self.stopping > 0
-        if not self.over:
-            self.retried = False
-            self._send(self.cache / take_name(self.sources[self.number], self.settings))
+        if self.over:
+            return
+        self.retried = False
+        folder = self._folder(self.sources[self.number])
+        if self.paused:
+            self.folder = folder
+            self._set("paused")
+        else:
+            self._send(folder)
+
+    def _folder(self, source: Path) -> Path:
+        """Where the take of this footage lies; beside a finished one that some scene shows there will be another."""
+        return folder_for(self.cache, source, self.settings)
+
+    def _request(self, folder: Path) -> dict:
+        source = self.sources[self.number]
+        return {"cmd": "animate", "input": str(source), "take": str(folder),
+                "settings": {**self.settings, **self.lens(source)}}
 
     def _send(self, folder: Path) -> None:
         self.folder, self.stage, self.done, self.total = folder, "open", 0, 1
+        self._pace.clear()
         try:
             client().start()
         except OSError as error:
-            raise Pose2MeshError(f"Blender's Python cannot be started ({error.strerror or error}).",
-                                 "Close other programs, or install Blender again.") from error
-        client().send({"cmd": "animate", "input": str(self.sources[self.number]), "take": str(folder),
-                       "settings": self.settings})
+            raise Pose2MeshError(say("Blender's Python cannot be started ({}).", error.strerror or error),
+                                 say("Close other programs, or install Blender again.")) from error
+        client().send(self._request(folder))
+        self._set("running")
+
+    def _set(self, state: str, message: str = "") -> None:
+        if 0 <= self.number < len(self.items):
+            self.items[self.number].state, self.items[self.number].message = state, message
+
+    def _cancelled(self) -> None:
+        if self.stopping:
+            self._set("stopped")
+            self.over = True
+        elif self.paused:
+            self._set("paused")
+        else:  # it was paused for a moment only
+            self._send(self.folder)
 
     def _arrive(self) -> None:
         try:
-            self.made.append(self.arrived(self.folder))
+            message = self.arrived(self.folder)
+            self.made.append(message)
+            self._set("stopped" if self.stopping else "done", message)
         except Pose2MeshError as error:
             self.failed.append(str(error))
+            self._set("failed", str(error))
         self._next()
 
     def _fail(self, event: dict) -> None:
@@ -155,18 +254,8 @@ class Job:
         if "details" in event:
             print(event["details"])  # a bug: the console shows where
         self.failed.append(event["message"])
+        self._set("failed", event["message"])
         self._next()
-
-
-def take_name(source: Path, settings: dict) -> str:
-    """The same footage with the same detection settings has the same folder, so stopped work goes on there."""
-    try:
-        facts = source.stat()
-        state = f"{facts.st_size} {facts.st_mtime_ns}"
-    except OSError:
-        state = ""
-    key = [str(source), state, *(str(settings[k]) for k in ("preset", "start", "end", "step"))]
-    return f"{source.stem[:40]}-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:10]}"
 
 
 class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
@@ -177,16 +266,22 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if current is not None:
-            cls.poll_message_set("Pose2Mesh is at work. Press Esc to stop it")
+            cls.poll_message_set(say("Pose2Mesh is at work. Press Esc to stop it"))
             return False
         return True
 
     def run(self, context: bpy.types.Context, sources: list[Path], settings: dict, modal: bool) -> Result:
         """Start the job; returns what `invoke` or `execute` has to return."""
         self._scene = context.scene.name
+        automatic = settings_of(context.scene).lens == "AUTO"
 
         def make() -> Job:
-            return Job(sources, cache_folder(context), {**settings, "device": device(context)}, self._build)
+            whole = {**settings, **detection(context), "device": device(context)}
+            return Job(sources, cache_folder(context), whole, self._build, guess)
+
+        def guess(source: Path) -> dict:
+            focal = None if settings.get("fov") or not automatic else lens.focal_of(source)
+            return {"focal": focal} if focal else {}
 
         return self.begin(context, make, modal)
 
@@ -200,8 +295,9 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
             job = make()
             job.start()
         except OSError as error:
-            self.report({"ERROR"}, f"{error.filename or 'The cache folder'} cannot be used as cache "
-                                   f"({error.strerror or error}). Choose another cache folder in the preferences.")
+            self.report({"ERROR"}, say(
+                "{} cannot be used as cache ({}). Choose another cache folder in the preferences",
+                error.filename or say("The cache folder"), error.strerror or error))
             return {"CANCELLED"}
         except Pose2MeshError as error:
             self.report({"ERROR"}, str(error))
@@ -235,13 +331,14 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
             job.step()
         except Exception:
             shut_down()
-            self.report({"ERROR"}, "Unexpected failure; the console has the details. Finished frames are kept.")
+            self.report({"ERROR"}, say("Unexpected failure; the console has the details. Finished frames are kept"))
             raise
         if job.over:
             return self._finish(context)
-        hint = "Esc: Stop at once" if job.stopping else "Esc: Stop and keep finished frames"
+        queue.mirror(context.window_manager, job)
+        hint = label("Esc: Stop at once") if job.stopping else label("Esc: Stop and keep finished frames")
         context.workspace.status_text_set(f"Pose2Mesh: {job.text} | {hint}")
-        _redraw_sidebars(context.window_manager)
+        viewing.redraw_sidebars(context.window_manager)
         return {"RUNNING_MODAL"} if event.type == "ESC" else {"PASS_THROUGH"}
 
     def cancel(self, context: bpy.types.Context) -> None:
@@ -253,19 +350,28 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         scene = bpy.data.scenes.get(self._scene) or bpy.context.scene
         settings = settings_of(scene)
         with Take.open(folder) as take:
-            texture = Path(bpy.path.abspath(settings.texture)) if settings.texture else None
-            collection = takes.build_take(take, scene, match_scene=settings.match_scene, texture=texture)
+            here = [c for c in takes.takes_in(scene) if c[takes.TAKE] == str(folder)]
+            if here:  # it was not finished when it was shown
+                collection = here[0]
+                refresh.refresh(collection, take)
+            else:
+                texture = Path(bpy.path.abspath(settings.texture)) if settings.texture else None
+                collection = takes.build_take(take, scene, match_scene=settings.match_scene, texture=texture)
+                refresh.note(collection, take)
+            for tell in built:
+                tell(collection, take)
             people, done, asked = takes.people_of(collection), int(take.done.sum()), len(take)
         if scene == bpy.context.scene:
-            _show(bpy.context, collection, people)
-        kept = f"{done}" if done == asked else f"{done} of {asked}"
-        who = "1 person" if len(people) == 1 else f"{len(people)} people"
-        return f"{collection.name}: {who}, {kept} frames"
+            viewing.show(bpy.context, collection, people)
+        if done == asked:
+            return say("{}: {} people, {} frames", collection.name, len(people), done)
+        return say("{}: {} people, {} of {} frames", collection.name, len(people), done, asked)
 
     def _finish(self, context: bpy.types.Context) -> Result:
         global current, last_message
         job, current = current, None
         assert job is not None
+        queue.mirror(context.window_manager, job)
         _put_away()
         for message in job.failed:
             self.report({"ERROR" if not job.made else "WARNING"}, message)
@@ -284,7 +390,7 @@ def _occupy(context: bpy.types.Context) -> None:
     def put_away() -> None:
         manager.event_timer_remove(timer)
         _clear_status()
-        _redraw_sidebars(manager)
+        viewing.redraw_sidebars(manager)
 
     _in_window = put_away
 
@@ -300,33 +406,3 @@ def _put_away() -> None:
     put_away, _in_window = _in_window, None
     if put_away:
         put_away()
-
-
-def _show(context: bpy.types.Context, collection: bpy.types.Collection, people: list[bpy.types.Object]) -> None:
-    """Select the new people and look through the new camera."""
-    if context.mode == "OBJECT":
-        for ob in context.selected_objects:
-            ob.select_set(False)
-        for ob in people:
-            if ob.name in context.view_layer.objects:
-                ob.select_set(True)
-                context.view_layer.objects.active = people[0]
-    camera = takes.take_camera(collection)
-    for area in context.screen.areas if context.screen else ():
-        if area.type == "VIEW_3D":
-            look_through(area.spaces.active, camera if context.scene.camera != camera else None)
-            region = next((r for r in area.regions if r.type == "WINDOW"), None)
-            if region and not bpy.app.background:
-                override: Any = context.temp_override(area=area, region=region)
-                with override:
-                    bpy.ops.view3d.view_center_camera()  # fill the view with the picture
-
-
-def _redraw_sidebars(manager: bpy.types.WindowManager) -> None:
-    """Only what shows the progress: redrawing every area makes each tick slow."""
-    for window in manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                for region in area.regions:
-                    if region.type == "UI":
-                        region.tag_redraw()

@@ -94,6 +94,9 @@ class POSE2MESH_PT_keypoints(bpy.types.Panel):
     bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
     bl_label = "Keypoints"
     bl_idname = "POSE2MESH_PT_keypoints"
+    bl_parent_id = "POSE2MESH_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 4
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_keypoints(self.layout, context)

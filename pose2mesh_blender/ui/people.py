@@ -11,7 +11,9 @@ from bpy_extras.io_utils import ExportHelper
 from ..core.errors import ExportError
 from ..scene import takes
 from ..scene.export import export
+from . import jobs
 from .properties import Result, settings_of
+from .text import say
 
 
 def active_take(context: bpy.types.Context) -> bpy.types.Collection | None:
@@ -31,9 +33,40 @@ def chosen_people(context: bpy.types.Context) -> list[bpy.types.Object]:
     return takes.people_of(take) if take else []
 
 
+def active_person(context: bpy.types.Context) -> bpy.types.Object | None:
+    """The active object when it is a person, else the only person of the take."""
+    ob, take = context.view_layer.objects.active, active_take(context)
+    if takes.is_person(ob):
+        return ob
+    people = takes.people_of(take) if take else []
+    return people[0] if len(people) == 1 else None
+
+
+def poll_idle(cls: type[bpy.types.Operator]) -> bool:
+    """Nothing is at work."""
+    if jobs.current is not None:
+        cls.poll_message_set(say("Pose2Mesh is at work. Press Esc to stop it"))
+        return False
+    return True
+
+
+def poll_take(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if active_take(context) is None:
+        cls.poll_message_set(say("Animate footage first"))
+        return False
+    return True
+
+
+def poll_person(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
+    if active_person(context) is None:
+        cls.poll_message_set(say("Select a person of the take"))
+        return False
+    return True
+
+
 def poll_people(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     if not chosen_people(context):
-        cls.poll_message_set("Animate footage first, or select a Pose2Mesh mesh")
+        cls.poll_message_set(say("Animate footage first, or select a Pose2Mesh mesh"))
         return False
     return True
 
@@ -69,5 +102,5 @@ class ExportPeople(ExportHelper, bpy.types.Operator if TYPE_CHECKING else object
         except ExportError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Exported {len(people)} to {path.name} ({path.stat().st_size / 1e6:.1f} MB)")
+        self.report({"INFO"}, say("Exported {} to {} ({:.1f} MB)", len(people), path.name, path.stat().st_size / 1e6))
         return {"FINISHED"}

@@ -1,13 +1,41 @@
 """Settings: what a user chooses before pressing Animate."""
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
+from ..scene import takes
+
 # What operators answer.
 Result = set[Literal["RUNNING_MODAL", "CANCELLED", "FINISHED", "PASS_THROUGH", "INTERFACE"]]
+
+QUALITIES = (("accurate", "Accurate", "Best result"), ("fast", "Fast", "A quick look, less steady"))
+
+
+def active_index(self: Any) -> int:
+    """The place of the active person among the objects of its take, -1 for nobody."""
+    from .people import active_take
+
+    take, ob = active_take(bpy.context), bpy.context.view_layer.objects.active
+    return next((i for i, one in enumerate(take.objects if take else ()) if one == ob), -1)
+
+
+def activate(self: Any, index: int) -> None:
+    """Makes a person of the take active and the only one selected, as a click in the outliner does."""
+    from .people import active_take
+
+    take = active_take(bpy.context)
+    if take is None or not 0 <= index < len(take.objects) or not takes.is_person(take.objects[index]):
+        return
+    layer, ob = bpy.context.view_layer, take.objects[index]
+    if ob.name not in layer.objects:
+        return
+    for other in layer.objects.selected:
+        other.select_set(False)
+    ob.select_set(True)
+    layer.objects.active = ob
 
 
 class AnimateOptions:
@@ -15,8 +43,7 @@ class AnimateOptions:
 
     preset: EnumProperty(
         name="Quality", description="How carefully people are found in the footage",
-        items=(("accurate", "Accurate", "Best result"), ("fast", "Fast", "A quick look, less steady")),
-        default="accurate")
+        items=(("default", "As in Preferences", "What the preferences say"), *QUALITIES), default="default")
     people: IntProperty(
         name="People", description="Keep at most this many people, the most prominent ones; 0 keeps everybody",
         default=0, min=0, soft_max=6)
@@ -30,8 +57,12 @@ class AnimateOptions:
         default=0, min=0, max=170)
     smooth: FloatProperty(name="Smoothing", description="Take jitter out of the motion; 0 leaves it raw",
                           default=0.5, min=0, max=1, subtype="FACTOR")
+    feet: BoolProperty(name="Hold Feet", description="Feet that stand neither slide nor sink", default=True)
     height: FloatProperty(name="Height", description="Of the person, which sets the scale; 0 estimates it",
                           default=0, min=0, max=3, subtype="DISTANCE", unit="LENGTH")
+    body: StringProperty(
+        name="Body File", description="A SMPL body of your own (.pkl, .npz); empty takes the body of the add-on",
+        subtype="FILE_PATH")
 
 
 class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
@@ -39,6 +70,10 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
 
     footage: StringProperty(name="Footage", description="A video, a still image, or a folder of images",
                             subtype="FILE_PATH")
+    lens: EnumProperty(
+        name="Lens", description="Whose field of view the camera has",
+        items=(("AUTO", "Of the Clip", "As set in the Movie Clip Editor; where nothing is set, a usual lens"),
+               ("FOV", "Field of View", "As given here")))
     texture: StringProperty(
         name="Texture", description="Image in SMPL's UV layout for new meshes; empty takes the bundled one",
         subtype="FILE_PATH")
@@ -46,6 +81,11 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
         name="Match Scene to Footage",
         description="Give the scene the footage's frame rate, size, frame range and camera when it is animated",
         default=False)
+    movements: IntProperty(
+        name="Movements", description="How many shape keys compact storage uses; more are more exact",
+        default=64, min=1, max=512)
+    person_index: IntProperty(
+        name="Person", description="The active person of the take", get=active_index, set=activate, options={"SKIP_SAVE"})
 
 
 def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
@@ -54,9 +94,14 @@ def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
 
 def chosen(operator: bpy.types.Operator, settings: Pose2MeshSettings) -> dict:
     """Core's settings: what the operator was called with, and the scene's settings for the rest."""
+    from .preferences import quality
+
     def value(name: str):
         return getattr(operator if operator.properties.is_property_set(name) else settings, name)
 
     options = {name: value(name) for name in AnimateOptions.__annotations__}
+    fov = options["fov"] if settings.lens == "FOV" or operator.properties.is_property_set("fov") else 0
     return {**options, "people": options["people"] or None, "end": None if options["end"] < 0 else options["end"],
-            "fov": options["fov"] or None, "height": options["height"] or None}
+            "fov": fov or None, "height": options["height"] or None,
+            "body": bpy.path.abspath(options["body"]) or None,
+            "preset": quality(bpy.context) if options["preset"] == "default" else options["preset"]}

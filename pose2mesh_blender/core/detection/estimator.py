@@ -75,14 +75,16 @@ class PoseEstimator:
     """Finds everybody in consecutive frames.
 
     preset: "accurate" | "fast"; device: see `sessions.providers_for`; max_people: at most as many in a frame; body:
-    another network for the keypoints (`TopDownOnnx`); hands: also look for hands.
+    another network for the keypoints (`TopDownOnnx`); hands: also look for hands; sure: mean confidence, 0..1, from
+    which somebody counts as a person.
     """
 
     def __init__(self, preset: str = "accurate", device: str = "auto", max_people: int = 6,
-                 body: BodyNetwork | None = None, hands: bool = False) -> None:
+                 body: BodyNetwork | None = None, hands: bool = False, sure: float = NEW_SCORE) -> None:
         if preset not in ("accurate", "fast"):
             raise ValueError(f"preset is {preset!r}, not accurate or fast")
         self.preset, self.max_people = preset, max_people
+        self._sure, self._lost = sure, sure * KEEP_SCORE / NEW_SCORE
         self._multipose = MultiPose(device)
         self._body = body or SinglePose("thunder" if preset == "accurate" else "lightning", device)
         self._blazepose = BlazePose(device) if preset == "accurate" else None
@@ -123,7 +125,7 @@ class PoseEstimator:
         lost = False
         for figure, earlier in zip(self._figures, self._before, strict=True):
             now = figure.followed(self._body.keypoints(image, figure.next_box(earlier)))
-            if now.score < KEEP_SCORE or not _in_picture(now.box, image):
+            if now.score < self._lost or not _in_picture(now.box, image):
                 lost |= _in_picture(now.box, image)
                 continue
             figures.append(now)
@@ -185,7 +187,7 @@ class PoseEstimator:
         if box_overlap(better, candidate.box) < 0.85:  # the coarse box cuts limbs off or is too wide
             keypoints = self._body.keypoints(image, better)
         figure = _Figure(keypoints, keypoint_box(keypoints[:17], better), body_score(keypoints))
-        if figure.score < NEW_SCORE or not _in_picture(figure.box, image):
+        if figure.score < self._sure or not _in_picture(figure.box, image):
             return None
         if any(keypoint_similarity(keypoints, other.keypoints) > SAME for other in figures):
             return None

@@ -1,13 +1,14 @@
-"""pose2mesh.animate: footage becomes moving meshes."""
+"""pose2mesh.animate: the chosen footage, or all that waits in the queue, becomes moving meshes."""
 from __future__ import annotations
 
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
 
+from .. import queue
 from ..jobs import WorkerOperator
 from ..properties import AnimateOptions, Result, chosen, settings_of
+from ..text import say
 
 
 class POSE2MESH_OT_animate(AnimateOptions, WorkerOperator, bpy.types.Operator):
@@ -17,8 +18,12 @@ class POSE2MESH_OT_animate(AnimateOptions, WorkerOperator, bpy.types.Operator):
     bl_label = "Animate"
     bl_options = {"UNDO"}  # without REGISTER: the redo panel would run minutes of work again
 
-    filepath: StringProperty(name="Footage", description="Empty takes the scene's footage", subtype="FILE_PATH",
-                             options={"SKIP_SAVE"})
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not settings_of(context.scene).footage and not queue.waiting(bpy.context.window_manager):
+            cls.poll_message_set(say("Choose footage first: a video, an image, or a folder of images"))
+            return False
+        return super().poll(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         return self._start(context, modal=not bpy.app.background)
@@ -28,12 +33,9 @@ class POSE2MESH_OT_animate(AnimateOptions, WorkerOperator, bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context, modal: bool) -> Result:
         settings = settings_of(context.scene)
-        footage = self.filepath or settings.footage
-        if not footage:
-            self.report({"ERROR"}, "Choose footage first: a video, an image, or a folder of images")
+        sources = queue.waiting(context.window_manager) or [Path(bpy.path.abspath(settings.footage))]
+        gone = next((source for source in sources if not source.exists()), None)
+        if gone:
+            self.report({"ERROR"}, say("{} does not exist. Choose footage that does", gone))
             return {"CANCELLED"}
-        source = Path(bpy.path.abspath(footage))
-        if not source.exists():
-            self.report({"ERROR"}, f"{source} does not exist. Choose footage that does")
-            return {"CANCELLED"}
-        return self.run(context, [source.resolve()], chosen(self, settings), modal)
+        return self.run(context, [source.resolve() for source in sources], chosen(self, settings), modal)

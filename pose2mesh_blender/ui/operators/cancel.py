@@ -5,6 +5,7 @@ import bpy
 
 from .. import jobs
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_cancel(bpy.types.Operator):
@@ -17,7 +18,7 @@ class POSE2MESH_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if jobs.current is None:
-            cls.poll_message_set("Nothing is running")
+            cls.poll_message_set(say("Nothing is running"))
             return False
         return True
 

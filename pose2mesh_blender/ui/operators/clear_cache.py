@@ -6,8 +6,9 @@ import shutil
 import bpy
 
 from .. import jobs
-from ..preferences import cache_folder
+from ..preferences import cache_folder, forget_size
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_clear_cache(bpy.types.Operator):
@@ -20,7 +21,7 @@ class POSE2MESH_OT_clear_cache(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if jobs.current is not None:
-            cls.poll_message_set("Pose2Mesh is at work. Press Esc to stop it")
+            cls.poll_message_set(say("Pose2Mesh is at work. Press Esc to stop it"))
             return False
         return True
 
@@ -35,5 +36,6 @@ class POSE2MESH_OT_clear_cache(bpy.types.Operator):
                 size += sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
                 shutil.rmtree(folder, ignore_errors=True)
                 removed += 1
-        self.report({"INFO"}, f"Deleted {removed} takes, {size / 1e6:.0f} MB")
+        forget_size()
+        self.report({"INFO"}, say("Deleted {} takes, {:.0f} MB", removed, size / 1e6))
         return {"FINISHED"}

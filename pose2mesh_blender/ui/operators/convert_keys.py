@@ -1,21 +1,29 @@
-"""pose2mesh.convert_keys: absolute shape keys to relative ones and back."""
+"""pose2mesh.convert_keys: the storage of the poses."""
 from __future__ import annotations
 
 import bpy
+from bpy.props import EnumProperty
 
-from ...scene import shape_keys
+from ...core.errors import Pose2MeshError
+from ...scene import compact, storage
 from ..people import chosen_people, poll_people
-from ..properties import Result
+from ..properties import Result, settings_of
+from ..text import say
 
 
 class POSE2MESH_OT_convert_keys(bpy.types.Operator):
-    """Switch between one time line for all shape keys (fast, easy to retime) and one value per key (to mix by hand)"""
+    """Store the poses in another way. Absolute and relative are the same motion, compact is nearly the same"""
 
     bl_idname = "pose2mesh.convert_keys"
     bl_label = "Convert Shape Keys"
     bl_options = {"REGISTER", "UNDO"}
 
-    relative: bpy.props.BoolProperty(name="Relative", description="One value per key instead of one time line")
+    storage: EnumProperty(
+        name="Storage", description="How poses are stored",
+        items=((storage.ABSOLUTE, "Absolute", "One time line for all keys: plays fastest, is retimed by two points"),
+               (storage.RELATIVE, "Relative", "A value per key and frame, to mix by hand"),
+               (storage.COMPACT, "Compact", "A few movements instead of a key per frame: small files, and an error "
+                                            "that the panel shows")))
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -23,19 +31,16 @@ class POSE2MESH_OT_convert_keys(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> Result:
         people = chosen_people(context)
-        if self.relative:
-            for ob in people:
-                shape_keys.to_relative(ob)
+        try:
+            storage.store(people, self.storage, settings_of(context.scene).movements)
+        except (ValueError, Pose2MeshError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if self.storage == storage.COMPACT:
+            error = max(map(compact.error_of, people))
+            self.report({"INFO"}, say("{} people stored compactly, up to {:.2f} mm off", len(people), error))
+        elif self.storage == storage.RELATIVE:
+            self.report({"INFO"}, say("{} people with relative shape keys", len(people)))
         else:
-            lines = {}
-            try:  # everybody or nobody: what is cancelled can not be undone
-                for ob in people:
-                    if ob.data.shape_keys.use_relative:
-                        lines[ob] = shape_keys.time_line(ob)
-            except ValueError as error:
-                self.report({"ERROR"}, f"{ob.name}: {error}")
-                return {"CANCELLED"}
-            for ob, line in lines.items():
-                shape_keys.to_absolute(ob, line)
-        self.report({"INFO"}, f"{len(people)} with {'relative' if self.relative else 'absolute'} shape keys")
+            self.report({"INFO"}, say("{} people with absolute shape keys", len(people)))
         return {"FINISHED"}

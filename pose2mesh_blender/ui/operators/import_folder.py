@@ -10,6 +10,7 @@ from ...core.batch import footage_in
 from ...core.errors import Pose2MeshError
 from ..jobs import WorkerOperator
 from ..properties import AnimateOptions, Result, chosen, settings_of
+from ..text import say
 
 
 class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Operator):
@@ -37,7 +38,7 @@ class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Opera
 
     def _start(self, context: bpy.types.Context, modal: bool) -> Result:
         if not self.directory:
-            self.report({"ERROR"}, "Choose a folder of footage")
+            self.report({"ERROR"}, say("Choose a folder of footage"))
             return {"CANCELLED"}
         try:
             sources = footage_in(Path(bpy.path.abspath(self.directory)).resolve())

@@ -11,6 +11,7 @@ from ...core.errors import ExportError
 from ...scene import material
 from ..people import chosen_people, poll_people
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignore[misc]
@@ -39,5 +40,5 @@ class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignor
         except ExportError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"{path.name} is on {len(people)} meshes")
+        self.report({"INFO"}, say("{} is on {} meshes", path.name, len(people)))
         return {"FINISHED"}

@@ -1,0 +1,69 @@
+"""The Pose2Mesh tab: what is going on, and the next step. The sub-panels are in files of their own."""
+from __future__ import annotations
+
+import bpy
+
+from ..scene import takes
+from . import icons, jobs, queue
+from .properties import settings_of
+from .text import wrapped
+
+
+class Sidebar:
+    """Where our panels are."""
+
+    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
+
+
+class SubPanel(Sidebar):
+    bl_parent_id = "POSE2MESH_PT_main"
+    bl_options = {"DEFAULT_CLOSED"}
+
+
+class POSE2MESH_PT_main(Sidebar, bpy.types.Panel):
+    bl_idname = "POSE2MESH_PT_main"
+    bl_label = "Pose2Mesh"
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.label(text="", icon_value=icons.value("pose2mesh"))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, settings = self.layout, settings_of(context.scene)
+        layout.prop(settings, "footage", text="")
+        job = jobs.current
+        if job:
+            draw_progress(layout, job)
+        else:
+            row = layout.row()
+            row.scale_y = 1.6
+            waiting = len(queue.waiting(context.window_manager))
+            row.operator("pose2mesh.animate", icon="PLAY", text="Animate All" if waiting else "Animate")
+        level, text = jobs.last_message
+        if level == "ERROR":
+            wrapped(layout, text, context.region.width, alert=True, icon="ERROR")
+        elif not job:
+            for line in help_lines(context):
+                layout.label(text=line)
+
+
+def draw_progress(layout: bpy.types.UILayout, job: jobs.Job) -> None:
+    """How far the job is, and how it can be stopped."""
+    layout.progress(factor=job.fraction, text=job.text, type="BAR")
+    row = layout.row(align=True)
+    if job.pausable:
+        row.operator("pose2mesh.pause", text="Continue" if job.paused else "Pause",
+                     icon="PLAY" if job.paused else "PAUSE")
+    row.operator("pose2mesh.cancel", text="Stop at Once" if job.stopping else "Stop", icon="CANCEL")
+
+
+def help_lines(context: bpy.types.Context) -> tuple[str, ...]:
+    """Two lines that say what to do now."""
+    here = takes.takes_in(context.scene)
+    if not here and not settings_of(context.scene).footage and not queue.waiting(context.window_manager):
+        return ("1. Choose a video of people, or drop one here.", "2. Press Animate.")
+    if not here:
+        return ("Press Animate: each person becomes a mesh.", "Blender stays usable meanwhile.")
+    return ("Correct keypoints on the footage, then export.", "Space plays.")
+
+
+CLASSES = (POSE2MESH_PT_main,)
