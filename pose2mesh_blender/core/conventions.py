@@ -161,7 +161,7 @@ def motion_of(rig: Rig, skeleton: Skeleton, in_place: bool = False) -> Motion:
     local = skeleton.axes.swapaxes(1, 2) @ local @ skeleton.axes
     floor = rig.pelvis * [1, 0, 1]
     root = np.zeros_like(floor) if in_place else floor
-    return Motion(steady(quaternion_of(local)), root, rig.pelvis - floor - rig.joints[0] * [0, 1, 0])
+    return Motion(steady(quaternion_of(local)), root, rig.pelvis - floor - rig.joints[0])
 
 
 def coarsest_step(rig: Rig, limit: float, most: int = 30) -> int:

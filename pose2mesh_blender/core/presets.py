@@ -31,7 +31,7 @@ PRESETS = {p.name: p for p in (
     Preset("mixamo", "Mixamo", "Skinned character with Mixamo's bone names, T-pose", names="mixamo"),
     Preset("blender", "Blender", "Skinned character with Rigify's bone names, T-pose", names="rigify"),
     Preset("smpl", "SMPL", "Skinned character with SMPL's bone names and axes, T-pose", names="smpl"),
-    Preset("exact", "Exact", "Every vertex of every frame: shape keys in FBX and glTF, moving points in USD and Alembic",
+    Preset("exact", "Exact", "Every vertex of every frame: shape keys in FBX and glTF, else moving points",
            kind="exact"),
     Preset("compact", "Compact", "A few shape keys that mix into every frame, within an error you set", kind="compact"),
     Preset("vat", "Vertex Animation Texture", "Positions and normals as EXR pictures for a shader, on a still mesh",

@@ -5,7 +5,8 @@ joint's place is: v' = t + sum_b R_b m_b(v). So all the squared distances betwee
 quadratic form of 73 x 73 numbers, the same for every frame; what a frame adds is one product of a matrix with its
 vertices. Rotations start from Procrustes per part (Kabsch 1976) and are refined together by Gauss-Newton steps.
 
-Axes: y up, metres; at rest the body faces +z with its left towards +x, stands on y = 0 and has its pelvis above 0.
+Axes: y up, metres; at rest the body faces +z with its left towards +x, stands on y = 0 and has its pelvis above
+the origin.
 """
 from __future__ import annotations
 
@@ -22,6 +23,9 @@ SAMPLES = 40  # frames that say what the person's own body is
 STEPS = 4  # Gauss-Newton
 ROUNDS = 3  # of body and poses in turn
 PRIOR = 2.0  # weight of the joints that are usual for a body, against a vertex's
+# Metres from the root bone to the pelvis, towards the front: Blender's FBX importer connects a bone to one that lies
+# exactly along its parent, and then ignores where the animation puts it.
+AHEAD = 1e-3
 _CROSS = np.zeros((3, 3, 3))  # _CROSS[i] @ w = e_i x w
 for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
     _CROSS[_i, _k, _j], _CROSS[_i, _j, _k] = 1.0, -1.0
@@ -104,7 +108,7 @@ def fit_rig(vertices: np.ndarray, body: Body | None = None, pose: str = "T") -> 
     if pose == "A":
         rig = _lower_arms(_pose(rig, sample))
         rig = replace(rig, rest=_fit_rest(rig, sample))
-    stand = np.array([rig.joints[0, 0], rig.rest[:, 1].min(), rig.joints[0, 2]])
+    stand = np.array([rig.joints[0, 0], rig.rest[:, 1].min(), rig.joints[0, 2] - AHEAD])
     rig = replace(rig, rest=rig.rest - stand.astype(np.float32), joints=rig.joints - stand)
     return _pose(rig, vertices)
 

@@ -130,10 +130,11 @@ def _armature(skeleton: Skeleton, name: str, collections: Sequence[bpy.types.Col
 def _mesh(fitted: Fitted, ob: bpy.types.Object, name: str, collections: Sequence[bpy.types.Collection],
           axes: np.ndarray, unit: float, made: list[bpy.types.ID]) -> bpy.types.Object:
     """The person's mesh at rest, with its UVs and materials, and a vertex group per bone."""
-    mesh = bpy.data.objects.new(name, ob.data.copy())
-    made += [mesh.data, mesh]
-    mesh.shape_key_clear()
-    mesh.data.name = name
+    data = bpy.data.meshes.new_from_object(ob, preserve_all_data_layers=True)  # without shape keys
+    made.append(data)
+    data.name = name
+    mesh = bpy.data.objects.new(name, data)
+    made.append(mesh)
     rest = np.ascontiguousarray(fitted.rig.rest @ axes.T * unit, np.float32)
     position: Any = mesh.data.attributes["position"]
     position.data.foreach_set("vector", rest.ravel())

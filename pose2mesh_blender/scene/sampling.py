@@ -1,4 +1,4 @@
-"""Where the vertices of a person are in the world, frame by frame, whatever the user did to keys, curves and parents."""
+"""Where a person's vertices are in the world, frame by frame, whatever the user did to keys, curves and parents."""
 from __future__ import annotations
 
 import bpy

@@ -8,6 +8,7 @@ import bpy
 
 from ..core.bvh import write_bvh
 from ..core.errors import ExportError
+from ..core.glb import steady_rotations
 from ..core.presets import ExportOptions, Preset
 from .export import run, writing
 from .rig import Fitted
@@ -20,8 +21,8 @@ def export_skinned(path: Path, objects: Sequence[bpy.types.Object], preset: Pres
                    fps: float | None = None) -> list[Fitted]:
     """Writes persons as skinned characters to .fbx, .glb, .usdc or .bvh and returns how well the skeletons fit.
 
-    FBX: centimetres, y up, no node turned or scaled, no leaf bones, every frame keyed from 0 s on; glTF and USD: metres.
-    The animation has the file's name. Raises ExportError.
+    FBX: centimetres, y up, no node turned or scaled, no leaf bones, every frame keyed from 0 s on; glTF and USD:
+    metres. The animation has the file's name. Raises ExportError.
     """
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
@@ -52,6 +53,7 @@ def _glb(path: Path, file: Path, scene: bpy.types.Scene, fitted: list[Fitted]) -
         export_skins=True, export_influence_nb=4, export_def_bones=False, export_leaf_bone=False,
         export_rest_position_armature=True, export_apply=False, export_cameras=False, export_lights=False,
         export_extras=False)
+    steady_rotations(file)  # the exporter turns quaternions over between keys
 
 
 def _usd(path: Path, file: Path, scene: bpy.types.Scene, fitted: list[Fitted]) -> None:
