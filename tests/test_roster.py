@@ -6,17 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walking_take import INTRINSICS, SIZE, walk
+from solved_people import COUNT, solved_people
 
 from pose2mesh_blender.core import resmooth, roster
-from pose2mesh_blender.core.body import embedded_body
-from pose2mesh_blender.core.camera import project
 from pose2mesh_blender.core.errors import Cancelled, TakeError
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.pipeline import Settings, solve_take
 from pose2mesh_blender.core.take import Take
-
-COUNT = 24
 
 
 @pytest.fixture(scope="module")
@@ -28,22 +24,7 @@ def network():
 def solved(tmp_path_factory, network) -> Path:
     """Two people, the second of whom the tracker took for a third from row 14 on."""
     folder = tmp_path_factory.mktemp("roster") / "take"
-    body = embedded_body()
-    with Take.create(folder, frames=np.arange(COUNT), timestamps=np.arange(COUNT) / 30, image_size=SIZE, fps=30.0,
-                     intrinsics=INTRINSICS) as take:
-        take.set_people({0: "Ann", 1: "Bob", 2: "Person 3"})
-        rng = np.random.default_rng(0)
-        for person, (left, rows) in {0: (-0.8, range(24)), 1: (0.8, range(14)), 2: (0.8, range(14, 24))}.items():
-            vertices, _ = walk(COUNT, body, phase=left)
-            points = np.concatenate([body.regress("coco17", vertices), body.regress("feet6", vertices)], 1)
-            keypoints = np.full((COUNT, 23, 3), np.nan, np.float32)
-            rows = np.array(rows)
-            seen = project(points * [1, -1, -1] + [left, 0, 4], INTRINSICS) + rng.normal(0, 1.5, (COUNT, 23, 2))
-            keypoints[rows, :, :2], keypoints[..., 2] = seen[rows], 0
-            keypoints[rows, :, 2] = 0.9
-            take.set_keypoints(person, keypoints)
-        take.mark_detected(np.arange(COUNT))
-        solve_take(take, network, Settings(smooth=0.3))
+    solved_people(folder, network)
     return folder
 
 

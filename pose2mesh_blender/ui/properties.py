@@ -85,7 +85,8 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
         name="Movements", description="How many shape keys compact storage uses; more are more exact",
         default=64, min=1, max=512)
     person_index: IntProperty(
-        name="Person", description="The active person of the take", get=active_index, set=activate, options={"SKIP_SAVE"})
+        name="Person", description="The active person of the take", get=active_index, set=activate,
+        options={"SKIP_SAVE"})
 
 
 def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:

@@ -52,7 +52,7 @@ def seat(collection: bpy.types.Collection, people: list[int]) -> None:
         raise TakeError(say("Pose2Mesh is at work."), say("Wait, or press Esc to stop it."))
     with Take.open(folder, write=True) as take:
         names = roster.everybody(take)
-        order = [p for p in names if p in people]
+        order = [p for p in people if p in names]
         if not any(roster.stale(take, p) for p in order):
             roster.seat(take, order)
             refresh.note(collection, take)

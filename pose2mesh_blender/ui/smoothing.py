@@ -13,7 +13,7 @@ import numpy as np
 from ..core.errors import Pose2MeshError, TakeError
 from ..core.smoothing import smoothing_of
 from ..core.take import Take
-from ..scene import refresh, takes
+from ..scene import compact, refresh, takes
 from . import jobs, viewing
 from .preferences import device
 from .requests import TakeJob, show_rows
@@ -35,11 +35,13 @@ class Smoothing(TakeJob):
         self.over = True
 
     def _show_take(self, folder: Any) -> str:
-        """The rows are in the meshes already."""
+        """The rows are in the meshes already, but for compact ones."""
         with Take.open(folder) as take:
             for collection in refresh.collections_of(str(folder)):
                 for ob in takes.people_of(collection):
                     if int(ob[takes.PERSON]) == self.key[1]:
+                        if compact.is_compact(ob):
+                            refresh.show(collection, ob, take)
                         refresh.finish(ob, take)
         return ""
 

@@ -7,6 +7,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from bpy_extras.io_utils import ImportHelper
 
+from ...core.footage import IMAGE_SUFFIXES
 from .. import queue
 from ..properties import Result, settings_of
 from ..text import say
@@ -42,6 +43,8 @@ class POSE2MESH_OT_open_footage(bpy.types.Operator, ImportHelper):  # type: igno
             return {"CANCELLED"}
         if context.area and context.area.type == "VIEW_3D":
             context.space_data.show_region_ui = True  # type: ignore[attr-defined]
+        if len(sources) > 1 and all(source.suffix.lower() in IMAGE_SUFFIXES for source in sources):
+            sources = [folder]  # pictures of one folder are a sequence
         if len(sources) > 1:
             count = queue.append(context.window_manager, [source.resolve() for source in sources])
             self.report({"INFO"}, say("{} pieces of footage wait. Press Animate All in the Pose2Mesh tab", count))
