@@ -19,7 +19,7 @@ SIZE = np.array([640, 480])
 
 
 def take_with_keypoints(folder: Path, clip: Path, count: int = 12, people: int = 1, **kw) -> Take:
-    """A finished take, open for writing. The nose is hardly seen in row 3, the left ear never, the right one in gaps."""
+    """A finished take, open for writing. The nose is hardly seen in row 3, the left ear never."""
     make_take(folder, count, people, footage=clip, **{"fps": 60.0, **kw}).close()  # as the clip
     take = Take.open(folder, write=True)
     for person in take.people:

@@ -106,7 +106,7 @@ def watch():
     rest = not (live._live.client.busy or live._live.pending or live._live.moved or live._live.sent)
     if rest and not state.get("rest"):
         rows = np.flatnonzero((shapes() != state["before"]).any(1))
-        say("rest", "rows", rows.min(initial=-1) + 1, rows.max(initial=-1) + 1, len(rows), live.message)
+        say("rest", len(rows), "frames changed:", (rows + 1).tolist(), live.message)
     state["rest"] = rest
     return 0.02
 

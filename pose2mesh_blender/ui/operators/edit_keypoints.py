@@ -39,7 +39,7 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             return {"CANCELLED"}
         space: Any = area.spaces.active
         space.mode, space.view, space.clip = "TRACKING", "CLIP", tracked.clip
-        space.show_disabled, space.show_marker_pattern = True, False
+        space.show_disabled, space.show_marker_pattern, space.show_track_path = True, False, False
         region = next((r for r in area.regions if r.type == "WINDOW"), None)
         if region and not bpy.app.background:
             override: Any = context.temp_override(area=area, region=region)
