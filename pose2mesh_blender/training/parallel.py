@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from ..core.errors import DeviceError
 from ..core.network.torch_engine import torch_device
 
+APART = 1_000_003  # between the seeds of two processes
+
 
 def start(device: str) -> str:
     """Joins the other processes, if torchrun started any; device: auto | cpu | cuda | rocm | mps. Returns this

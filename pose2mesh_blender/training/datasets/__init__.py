@@ -76,7 +76,7 @@ def load(sources: Iterable[Source], body: Body, smpl: Body | None) -> Data:
 def merged(motions: Iterable[Motion | None], body: Body) -> Motion | None:
     """Motions of 30 frames a second as one; clips keep apart."""
     parts = [(m.local[rows], m.root[rows] if m.root is not None else np.zeros((len(rows), 3), np.float32))
-             for m in motions if m is not None
+             for m in motions if m is not None and len(m.local)
              for rows in np.split(np.arange(len(m.clip)), np.flatnonzero(np.diff(m.clip)) + 1)]
     return _motion(parts, body)
 

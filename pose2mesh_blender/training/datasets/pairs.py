@@ -102,9 +102,11 @@ class PairSampler:
             real = points[exact] @ view.rotation[exact].transpose(0, 2, 1).astype(np.float32)
             seen = detector_view(real, root[exact], np.zeros(len(exact), np.float32))
             behind = hidden(real, root[exact], seen)
-            noisy, scores = detect(rays[exact, None], behind[:, None], np.zeros(len(exact), bool),
+            there = confidence[exact] > 0  # errors depend on the whole person: the fit stands in for what is absent
+            whole = np.where(there[..., None], rays[exact], seen[..., :2] / np.maximum(seen[..., 2:], .2))
+            noisy, scores = detect(whole[:, None], behind[:, None], np.zeros(len(exact), bool),
                                    np.zeros((len(exact), 1), np.float32), rng)
-            rays[exact], confidence[exact] = noisy[:, 0], scores[:, 0] * (confidence[exact] > 0)
+            rays[exact], confidence[exact] = noisy[:, 0], scores[:, 0] * there
         flip = np.flatnonzero(rng.random(count) < .5)
         rays[flip] = rays[flip][:, BODY23_FLIP] * [-1, 1]
         confidence[flip] = confidence[flip][:, BODY23_FLIP]
