@@ -10,11 +10,12 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .core.errors import Cancelled, ExportError, Pose2MeshError, TakeError
+from .core.presets import DEFAULT, FILE_SUFFIXES, PRESETS, ExportOptions, Preset
 from .core.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .core.take import Take
 
 OK, USER_ERROR, USAGE, CANCELLED = 0, 1, 2, 130
-BLENDER_FORMATS = (".blend", ".fbx", ".glb", ".usdc", ".abc")
+BLENDER_FORMATS = (".blend", ".fbx", ".glb", ".usdc", ".abc", ".bvh")
 FORMATS = (*BLENDER_FORMATS, ".npz", ".mp4", ".png")
 INTRODUCTION = """\
 Turns footage of people into animated, textured 3D meshes.
@@ -42,8 +43,9 @@ INPUT is a video, a still image, a folder of images, or a file of keypoints that
 OUT says the format by its name; give -o several times for several files:
 
   .blend  Blender file: mesh with shape keys, camera with the footage, material     (needs: pip install bpy)
-  .fbx .glb  animated shape keys, for game engines and other 3D programs            (needs: pip install bpy)
+  .fbx .glb  a skinned character for game engines; --preset says for which one       (needs: pip install bpy)
   .usdc .abc  moving points                                                         (needs: pip install bpy)
+  .bvh    the skeleton's motion                                                     (needs: pip install bpy)
   .npz    plain arrays, see `pose2mesh solve --help`
   .mp4    the footage with the mesh drawn over it, beside a view from the side
   .png    one picture of the same
@@ -68,6 +70,30 @@ BATCH = """\
 Makes one result of every video, image, image-sequence folder and keypoint file in FOLDER. Files whose result is there
 are skipped, so the same command does only what is missing. A file that fails is reported at the end (and in
 OUT/report.json) and does not stop the rest."""
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """How Blender's formats are written. preset None: a game character where the format can hold one, else exact."""
+
+    preset: str | None = None
+    options: ExportOptions = field(default_factory=ExportOptions)
+    together: bool = False
+
+    def preset_for(self, path: Path) -> Preset:
+        if self.preset is None and path.suffix.lower() in (".usdc", ".abc"):
+            return PRESETS["exact"]
+        return PRESETS[self.preset or DEFAULT]
+
+    def check(self, outputs: list[Path]) -> None:
+        """Refuses, before any work, what the preset does not write."""
+        for path in outputs:
+            suffix = path.suffix.lower()
+            if suffix in BLENDER_FORMATS and suffix != ".blend":
+                preset = self.preset_for(path)
+                if suffix not in FILE_SUFFIXES[preset.kind]:
+                    raise ExportError(f"{path}: the preset {preset.name} does not write {suffix}.",
+                                      f"Use one of {' '.join(FILE_SUFFIXES[preset.kind])}, or another preset.")
 
 
 # -- from a take to files ---------------------------------------------------------------------------------------------
@@ -96,11 +122,17 @@ def check_outputs(outputs: list[Path], allowed: tuple[str, ...] = FORMATS, sourc
                               "Choose a folder you may write to.") from None
 
 
-def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Terminal) -> None:
-    """Writes every output of a solved take; each appears whole or not at all."""
-    plain = [p for p in outputs if p.suffix.lower() not in BLENDER_FORMATS]
+def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Terminal,
+                  export: ExportSettings) -> list[str]:
+    """Writes every output of a solved take, each whole or not at all; returns lines that say what was written."""
+    plain, said = [p for p in outputs if p.suffix.lower() not in BLENDER_FORMATS], []
     for path in plain:
-        if path.suffix.lower() == ".npz":
+        written = [path]
+        if path.suffix.lower() == ".npz" and export.preset == "smpl":
+            from .core.smpl_motion import write_smpl
+
+            written = write_smpl(take, path, body)
+        elif path.suffix.lower() == ".npz":
             from .core.results import write_result
 
             write_result(take, path, body)
@@ -111,9 +143,11 @@ def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Termina
             footage = None if take.footage.get("kind") == "keypoints" else open_footage(take.footage["path"])
             video, still = (path, None) if path.suffix.lower() == ".mp4" else (None, path)
             write_overlay(take, footage, video, still, terminal.progress, terminal.cancelled, body)
+        said += [_wrote(p) for p in written]
     blender = [p for p in outputs if p not in plain]
     if blender:
-        from .scene.export import export
+        from .scene.export import save_blend
+        from .scene.export_people import export_people, heavy
         from .scene.fresh import fresh_file
         from .scene.takes import people_of
 
@@ -123,8 +157,23 @@ def write_outputs(take: Take, outputs: list[Path], body: Body, terminal: Termina
                 raise Cancelled
             terminal.progress("write", number, len(blender))
             path.absolute().parent.mkdir(parents=True, exist_ok=True)
-            export(path, people)
+            if path.suffix.lower() == ".blend":
+                save_blend(path)
+                said.append(_wrote(path))
+                continue
+            preset = export.preset_for(path)
+            if size := heavy(path.suffix.lower(), people, preset):
+                terminal.say(f"{path} will take up to {size / 1e6:.0f} MB: it holds every vertex of every frame")
+            for one in export_people(path, people, preset, export.options, together=export.together):
+                said += [_wrote(p) for p in one.paths]
+                if one.text:
+                    said.append(f"    {one.text}")
         terminal.progress("write", len(blender), len(blender))
+    return said
+
+
+def _wrote(path: Path) -> str:
+    return f"  wrote {path} ({path.stat().st_size / 1e6:.1f} MB)"
 
 
 @dataclass
@@ -136,6 +185,7 @@ class Job:
     take: Path | None
     settings: Settings
     engines: Engines | None = None
+    export: ExportSettings = field(default_factory=ExportSettings)
 
     def run(self, terminal: Terminal) -> str:
         """Does it all and returns a summary in words."""
@@ -143,6 +193,7 @@ class Job:
         from .core.take import UnusableTakeError
 
         check_outputs(self.outputs, source=self.source)
+        self.export.check(self.outputs)
         folder = self.take or self.outputs[0].with_name(f"{self.outputs[0].name}.take")
         try:
             take = self._solved(folder, terminal)
@@ -155,8 +206,8 @@ class Job:
             if self.take is None and _is_take(folder) and not _worth_keeping(folder):
                 shutil.rmtree(folder)
             raise
-        write_outputs(take, self.outputs, body_of(self.settings), terminal)
-        text = summary(take, self.outputs)
+        said = write_outputs(take, self.outputs, body_of(self.settings), terminal, self.export)
+        text = "\n".join([summary(take), *said])
         if self.take is None:
             shutil.rmtree(folder, ignore_errors=True)
         return text
@@ -181,7 +232,7 @@ def _worth_keeping(folder: Path) -> bool:
     return bool(take.people) or bool(take.detected.any() and not take.detected.all())
 
 
-def summary(take: Take, outputs: list[Path]) -> str:
+def summary(take: Take) -> str:
     """What was made, for a person to read."""
     import numpy as np
 
@@ -199,15 +250,14 @@ def summary(take: Take, outputs: list[Path]) -> str:
         lines.append(f"  {take.name(person)}: in {there.sum()} frames, {np.median(place[there][:, 2]):.1f} m from the "
                      f"camera, keypoint confidence {seen:.2f}")
     lines += [f"  warning: {text}" for text in take.info.get("warnings", [])]
-    for path in outputs:
-        lines.append(f"  wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return "\n".join(lines)
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
 def animate(options: argparse.Namespace, terminal: Terminal) -> int:
     with terminal.working():
-        text = Job(options.input, options.output, options.take, _settings(options)).run(terminal)
+        text = Job(options.input, options.output, options.take, _settings(options),
+                   export=_export_settings(options)).run(terminal)
     terminal.say(text)
     return OK
 
@@ -222,11 +272,14 @@ def batch(options: argparse.Namespace, terminal: Terminal) -> int:
     from .core.pipeline import Engines
 
     suffix, settings, engines = f".{options.format}", _settings(options), Engines()
+    # a result is known by its name, so all people go into it
+    export = replace(_export_settings(options), together=True)
     check_outputs([options.output / f"probe{suffix}"])
+    export.check([options.output / f"probe{suffix}"])
 
     def work(source: Path, target: Path) -> str:
         with terminal.working():
-            return Job(source, [target], None, settings, engines).run(terminal).splitlines()[0]
+            return Job(source, [target], None, settings, engines, export).run(terminal).splitlines()[0]
 
     outcomes = run_batch(options.input, options.output, suffix, work,
                          lambda n, total, path: terminal.say(f"[{n}/{total}] {path.name}"))
@@ -306,6 +359,14 @@ def _training(module: str) -> Callable[[list[str]], int]:
     return command
 
 
+def _export_settings(options: argparse.Namespace) -> ExportSettings:
+    if not hasattr(options, "export"):
+        return ExportSettings()
+    return ExportSettings(options.export, ExportOptions(
+        in_place=options.in_place, simplify=options.simplify, correctives=options.correctives, budget=options.budget),
+        options.together)
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     from .core.pipeline import Settings
 
@@ -340,11 +401,14 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--take", type=Path, metavar="FOLDER",
                              help="keep the working data here (and go on from it)")
         _add_settings(command)
+        if name == "animate":
+            _add_export(command)
     command = add("batch", batch, "every footage file of a folder", BATCH)
     command.add_argument("input", type=Path, metavar="FOLDER", help="the folder with the footage")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the results")
     command.add_argument("--format", default="fbx", choices=[f[1:] for f in FORMATS], help="default: %(default)s")
     _add_settings(command)
+    _add_export(command)
     add("doctor", doctor, "check this installation: versions, devices, engines, bundled files")
     command = add("bench", bench, "measure speed on this machine, as ratios within one run")
     command.add_argument("--clip", type=Path, help="footage to measure on (default: the bundled demo clip)")
@@ -368,7 +432,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
                         "55, a phone's main lens; too wide or too narrow makes the person too near or too far)")
     camera.add_argument("--focal", type=float, metavar="PIXELS", help="focal length in pixels, instead of --fov")
     quality = command.add_argument_group("quality")
-    quality.add_argument("--preset", choices=("accurate", "fast"), default="accurate", help="default: %(default)s")
+    quality.add_argument("--quality", dest="preset", choices=("accurate", "fast"), default="accurate",
+                         help="how carefully people are looked for (default: %(default)s)")
     quality.add_argument("--smooth", type=float, default=0.5, metavar="0..1", help="0 = raw, 1 = very calm "
                          "(default: %(default)s)")
     quality.add_argument("--no-foot-lock", dest="feet", action="store_false", help="leave feet that stand where each "
@@ -379,6 +444,21 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     files = command.add_argument_group("keypoint files that do not say (JSON)")
     files.add_argument("--image-size", type=int, nargs=2, metavar=("W", "H"), help="size of the picture in pixels")
     files.add_argument("--fps", type=float, help="frames per second (default: 30)")
+
+
+def _add_export(command: argparse.ArgumentParser) -> None:
+    export = command.add_argument_group("files for other programs (docs/export.md says which preset for which engine)")
+    export.add_argument("--preset", dest="export", choices=tuple(PRESETS), metavar="PRESET",
+                        help=f"{', '.join(PRESETS)} (default: {DEFAULT} for .fbx, .glb and .bvh, exact for .usdc and "
+                        ".abc); smpl also for .npz")
+    export.add_argument("--in-place", action="store_true", help="the character's root bone does not move")
+    export.add_argument("--simplify", type=float, default=0.0, metavar="MM", help="leave out frames as long as no "
+                        "bone is off by more than this between keys")
+    export.add_argument("--correctives", type=float, default=0.0, metavar="MM", help="shape keys that bring the "
+                        "skinned mesh within this of the exact one, where it is not")
+    export.add_argument("--budget", type=float, default=1.0, metavar="MM", help="mean error of the preset compact "
+                        "(default: %(default)s)")
+    export.add_argument("--together", action="store_true", help="several people in one file, instead of one each")
 
 
 def _version() -> str:

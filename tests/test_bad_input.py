@@ -149,7 +149,7 @@ def test_no_space_left(tmp_path, demo_clip):
         limit = int(sys.argv[1])
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        sys.exit(main(["solve", {str(demo_clip)!r}, "-o", {str(tmp_path / "x.npz")!r}, "--preset", "fast", "--end", "7",
+        sys.exit(main(["solve", {str(demo_clip)!r}, "-o", {str(tmp_path / "x.npz")!r}, "--quality", "fast", "--end", "7",
                        "--people", "1"]))
     """
 

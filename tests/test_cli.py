@@ -47,7 +47,7 @@ def test_wrong_usage_is_exit_code_2(capsys, arguments):
 def test_solve_writes_what_the_help_says(tmp_path, demo_clip, capsys):
     out = tmp_path / "new folder" / "rösult.npz"
     assert run_cli("solve", demo_clip, "-o", out, "--end", 11, "--step", 2, "--start", 2, "--people", 1, "--fov", 60,
-                   "--preset", "fast") == 0
+                   "--quality", "fast") == 0
     said = capsys.readouterr().out
     assert "5 frames" in said and "1 person" in said and str(out) in said
     result = read_result(out)
@@ -79,7 +79,7 @@ def test_animate_writes_every_format(tmp_path, demo_clip):
     names = ["a.blend", "a.fbx", "a.glb", "a.usdc", "a.abc", "a.npz", "a.mp4", "a.png"]
     outputs = [x for name in names for x in ("-o", tmp_path / name)]
     process = subprocess.run([sys.executable, "-m", "pose2mesh_blender.cli", "animate", str(demo_clip), "--end", "5",
-                              "--people", "1", "--preset", "fast", "--take", str(tmp_path / "take"),
+                              "--people", "1", "--quality", "fast", "--take", str(tmp_path / "take"),
                               *map(str, outputs)], capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     assert all((tmp_path / name).stat().st_size > 1000 for name in names)
@@ -111,10 +111,10 @@ def test_still_and_image_sequence(tmp_path, demo_clip):
     with av.open(str(demo_clip)) as container:
         for i, frame in zip(range(3), container.decode(video=0)):
             cv2.imwrite(str(folder / f"shot_{i:04d}.jpg"), frame.to_ndarray(format="bgr24"))
-    assert run_cli("solve", folder, "-o", tmp_path / "s.npz", "-q", "--preset", "fast") == 0
+    assert run_cli("solve", folder, "-o", tmp_path / "s.npz", "-q", "--quality", "fast") == 0
     assert read_result(tmp_path / "s.npz")["vertices"].shape[1] == 3
     cv2.imwrite(str(tmp_path / "one.png"), cv2.imread(str(folder / "shot_0000.jpg")))
-    assert run_cli("solve", tmp_path / "one.png", "-o", tmp_path / "p.npz", "-q", "--preset", "fast") == 0
+    assert run_cli("solve", tmp_path / "one.png", "-o", tmp_path / "p.npz", "-q", "--quality", "fast") == 0
     assert run_cli("animate", folder / "shot_0001.jpg", "-o", tmp_path / "i.npz", "-o", tmp_path / "i.png", "-q") == 0
     assert read_result(tmp_path / "i.npz")["vertices"].shape[1] == 1 and (tmp_path / "i.png").stat().st_size > 1000
 
@@ -125,7 +125,7 @@ def test_batch_does_what_is_missing_and_survives_failures(tmp_path, demo_clip, c
     (footage / "good.mp4").write_bytes(demo_clip.read_bytes())
     (footage / "broken.mp4").write_text("not a film")
     (footage / "readme.txt").write_text("ignored")
-    command = ("batch", footage, "-o", out, "--format", "npz", "--end", 3, "--preset", "fast")
+    command = ("batch", footage, "-o", out, "--format", "npz", "--end", 3, "--quality", "fast")
     assert run_cli(*command) == 1
     assert "broken.mp4" in capsys.readouterr().out
     report = json.loads((out / "report.json").read_text())
@@ -148,7 +148,7 @@ def test_doctor_finds_a_healthy_installation(capsys):
 
 def test_ctrl_c_is_exit_code_130_and_the_same_command_goes_on(tmp_path, demo_clip):
     out = tmp_path / "x.npz"
-    command = ["solve", str(demo_clip), "-o", str(out), "--preset", "fast", "--end", "30"]
+    command = ["solve", str(demo_clip), "-o", str(out), "--quality", "fast", "--end", "30"]
     hold = tmp_path / "hold"
     hold.touch()
     process = subprocess.Popen([sys.executable, held_cli.__file__, "8", str(hold), *command], stdout=subprocess.PIPE,
@@ -172,7 +172,7 @@ def test_leftover_take_of_another_run_is_replaced(tmp_path, demo_clip):
     from pose2mesh_blender.core.pipeline import Settings, run
 
     run(demo_clip, tmp_path / "x.npz.take", Settings(preset="fast", end=2))
-    assert run_cli("solve", demo_clip, "-o", tmp_path / "x.npz", "--preset", "fast", "--end", 3, "-q") == 0
+    assert run_cli("solve", demo_clip, "-o", tmp_path / "x.npz", "--quality", "fast", "--end", 3, "-q") == 0
     assert read_result(tmp_path / "x.npz")["vertices"].shape[1] == 4
 
 
@@ -200,7 +200,7 @@ def test_a_body_of_ones_own(tmp_path, demo_clip):
              J_regressor=regressor / regressor.sum(1, keepdims=True), weights=body.weights,
              kintree_table=np.stack([body.parents, np.arange(24)]), posedirs=np.zeros((6890, 3, 207)),
              shapedirs=np.moveaxis(1e-5 * body.shapedirs[:10], 0, -1).astype(np.float64))
-    command = ("solve", demo_clip, "--preset", "fast", "--end", 2, "--people", 1, "-q", "-o")
+    command = ("solve", demo_clip, "--quality", "fast", "--end", 2, "--people", 1, "-q", "-o")
     assert run_cli(*command, tmp_path / "ours.npz") == 0
     assert run_cli(*command, tmp_path / "theirs.npz", "--body", tmp_path / "SMPL_MINE.npz") == 0
     ours, theirs = (read_result(tmp_path / name)["vertices"][0] for name in ("ours.npz", "theirs.npz"))

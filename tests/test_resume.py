@@ -45,7 +45,7 @@ def same(a: Take, b: Take) -> None:
 
 def test_kill_9_loses_no_finished_frame_and_the_same_command_resumes(tmp_path, demo_clip, whole):
     out, folder = tmp_path / "result.npz", tmp_path / "take"
-    command = ["solve", str(demo_clip), "-o", str(out), "--preset", "fast", "--end", str(END), "--take", str(folder)]
+    command = ["solve", str(demo_clip), "-o", str(out), "--quality", "fast", "--end", str(END), "--take", str(folder)]
     for frames in (5, 12, 20):  # killed three times, on the way to a row that it does not pass
         process = subprocess.Popen([sys.executable, held_cli.__file__, str(frames + 8), held_cli.__file__, *command],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

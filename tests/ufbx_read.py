@@ -86,7 +86,7 @@ class Skin:
 def main(path: str, out: str, times: list[float]) -> None:
     scene = hold(ufbx.load_file(path))
     stacks = every(scene.anim_stacks)
-    anim = hold(stacks[0].anim)
+    anim = hold(stacks[0].anim if stacks else scene.anim)
     curves = every(scene.anim_curves)
     settings = hold(scene.settings)
     facts = {"fps": settings.frames_per_second, "unit": settings.unit_meters, "up": hold(hold(settings.axes).up).name,

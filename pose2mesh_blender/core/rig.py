@@ -167,16 +167,29 @@ def _fit_rest(rig: Rig, sample: np.ndarray) -> np.ndarray:
     return np.linalg.solve(lhs, rhs[..., None])[..., 0].astype(np.float32)
 
 
+def shape_of(rig: Rig, body: Body) -> tuple[float, np.ndarray]:
+    """Size and shape coefficients (K,) of the body in the shape space that lies nearest to the rig's mesh at rest."""
+    found, _ = _shape(rig.rest, body)
+    return float(found[0]), found[1:len(body.shapedirs) + 1] / found[0]
+
+
 def _in_shape_space(rest: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
     """The body in the shape space, of any size, that lies nearest to `rest`: vertices and joints."""
+    found, flat = _shape(rest, body)
+    count = len(body.shapedirs)
+    joints = found[0] * body.J_template + np.tensordot(found[1:count + 1], body.J_shapedirs, 1)
+    return (found @ flat).reshape(rest.shape).astype(np.float32), joints + found[count + 1:]
+
+
+def _shape(rest: np.ndarray, body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Size, size x shape and place (K + 4,) of the body nearest to `rest`, and what they multiply (K + 4, 3V)."""
     count = len(body.shapedirs)
     basis = np.concatenate([body.v_template[None], body.shapedirs, np.zeros((3, *rest.shape))]).astype(float)
     for axis in range(3):
         basis[count + 1 + axis, :, axis] = 1.0
     flat = basis.reshape(len(basis), -1)
     found = np.linalg.solve(flat @ flat.T + 1e-6 * np.diag(np.square(flat).sum(1)), flat @ rest.ravel())
-    joints = found[0] * body.J_template + np.tensordot(found[1:count + 1], body.J_shapedirs, 1)
-    return (found @ flat).reshape(rest.shape).astype(np.float32), joints + found[count + 1:]
+    return found, flat
 
 
 def _fit_joints(rig: Rig, sample: np.ndarray, expected: np.ndarray) -> Rig:

@@ -12,7 +12,10 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import ExportError
+from ..core.presets import ExportOptions
+from ..core.rig import Distances
 from . import takes
+from .points_staging import staged_points
 from .staging import staged
 
 # Bytes a frame of one person takes at most, by format; to refuse a full disk before anything is computed.
@@ -40,21 +43,38 @@ def export_fbx(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
     drops it otherwise).
     """
     with writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
-        run(path, bpy.ops.export_scene.fbx, filepath=str(file), object_types={"MESH"},
-             apply_scale_options="FBX_SCALE_UNITS", bake_space_transform=True, use_mesh_modifiers=False,
-             mesh_smooth_type="FACE", bake_anim=True, bake_anim_use_all_actions=False,
-             bake_anim_use_nla_strips=False, bake_anim_force_startend_keying=True, bake_anim_simplify_factor=0.0,
-             add_leaf_bones=False, path_mode="COPY", embed_textures=True)
+        _fbx(path, file)
 
 
 def export_glb(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
     """Binary glTF with one morph target per frame, all in one animation. No morph normals: they triple the size."""
     with writing(path, objects) as file, staged(objects, file.stem, relative=True, fps=fps):
-        run(path, bpy.ops.export_scene.gltf, filepath=str(file), export_format="GLB", use_active_scene=True,
-             export_animations=True, export_animation_mode="SCENE", export_anim_scene_split_object=False,
-             export_force_sampling=True, export_optimize_animation_size=True, export_morph=True,
-             export_morph_normal=False, export_morph_animation=True, export_apply=False, export_cameras=False,
-             export_lights=False, export_extras=False)
+        _glb(path, file)
+
+
+def export_compact(path: Path, objects: Sequence[bpy.types.Object], options: ExportOptions, *,
+                   fps: float | None = None) -> list[Distances]:
+    """FBX or GLB with a few shape keys that mix into every frame; returns the error of each person."""
+    with writing(path, objects, 128 * _FRAME_BYTES[path.suffix.lower()]) as file, \
+            staged_points(objects, file.stem, options, fps=fps) as (_, errors):
+        (_fbx if path.suffix.lower() == ".fbx" else _glb)(path, file)
+    return errors
+
+
+def _fbx(path: Path, file: Path) -> None:
+    run(path, bpy.ops.export_scene.fbx, filepath=str(file), object_types={"MESH"},
+        apply_scale_options="FBX_SCALE_UNITS", bake_space_transform=True, use_mesh_modifiers=False,
+        mesh_smooth_type="FACE", bake_anim=True, bake_anim_use_all_actions=False, bake_anim_use_nla_strips=False,
+        bake_anim_force_startend_keying=True, bake_anim_simplify_factor=0.0, add_leaf_bones=False, path_mode="COPY",
+        embed_textures=True)
+
+
+def _glb(path: Path, file: Path) -> None:
+    run(path, bpy.ops.export_scene.gltf, filepath=str(file), export_format="GLB", use_active_scene=True,
+        export_animations=True, export_animation_mode="SCENE", export_anim_scene_split_object=False,
+        export_force_sampling=True, export_optimize_animation_size=True, export_morph=True,
+        export_morph_normal=False, export_morph_animation=True, export_apply=False, export_cameras=False,
+        export_lights=False, export_extras=False)
 
 
 def export_usd(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:
@@ -62,7 +82,7 @@ def export_usd(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
     with writing(path, objects) as file, staged(objects, file.stem, relative=False, fps=fps, keep_hiding=True):
         run(path, bpy.ops.wm.usd_export, filepath=str(file), export_animation=True, export_shapekeys=False,
              export_armatures=False, export_normals=False, export_uvmaps=True, export_materials=True,
-             convert_world_material=False)
+             convert_world_material=False, export_custom_properties=False)
 
 
 def export_alembic(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | None = None) -> None:

@@ -84,7 +84,7 @@ def build(fitted: Fitted, ob: bpy.types.Object, name: str, collections: Sequence
     armature = _armature(fitted.skeleton, name, collections, axes, unit, made)
     mesh = _mesh(fitted, ob, mesh_name or f"{name} Mesh", collections, axes, unit, made)
     mesh.parent = armature
-    modifier = mesh.modifiers.new("Armature", "ARMATURE")
+    modifier: Any = mesh.modifiers.new("Armature", "ARMATURE")
     modifier.object = armature
     _animate(armature, fitted, frames, unit, made)
     if fitted.shapes:
@@ -115,7 +115,7 @@ def _armature(skeleton: Skeleton, name: str, collections: Sequence[bpy.types.Col
                 place = np.eye(4)
                 place[:3, :3] = axes @ skeleton.axes[bone]
                 place[:3, 3] = axes @ skeleton.heads[bone] * unit
-                made_bone.matrix = Matrix(place)
+                made_bone.matrix = Matrix(place.tolist())
                 made_bone.parent = bones[parent] if parent >= 0 else None
                 made_bone.use_deform = bool(skeleton.weighted[bone])
                 bones.append(made_bone)

@@ -45,11 +45,11 @@ def staged_rigs(objects: Sequence[bpy.types.Object], name: str, preset: Preset, 
                 person, ob, f"{ob.name} Rig", [scene.collection], np.arange(len(person.frames)), made=made,
                 axes=np.eye(3) if y_up else Z_UP, unit=CENTIMETRES if y_up else 1.0)
             if y_up:
-                armature.matrix_world = Matrix(np.vstack([np.c_[Z_UP, np.zeros(3)], [0, 0, 0, 1]]))
-            _call(armature, preset.armature or f"{ob.name} Rig", renamed)
-            _call(armature.data, armature.name, renamed)
-            _call(mesh, ob.name, renamed)
-            _call(mesh.data, ob.name, renamed)
+                armature.matrix_world = Matrix(Z_UP.tolist()).to_4x4()
+            call(armature, preset.armature or f"{ob.name} Rig", renamed)
+            call(armature.data, armature.name, renamed)
+            call(mesh, ob.name, renamed)
+            call(mesh.data, ob.name, renamed)
         scene.frame_set(0)
         override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], object=None,
                                                   active_object=None, selected_objects=[])
@@ -62,7 +62,7 @@ def staged_rigs(objects: Sequence[bpy.types.Object], name: str, preset: Preset, 
             block.name = old
 
 
-def _call(block: bpy.types.ID, name: str, renamed: list[tuple[bpy.types.ID, str]]) -> None:
+def call(block: bpy.types.ID, name: str, renamed: list[tuple[bpy.types.ID, str]]) -> None:
     """Give a block a name even when another has it; that one gets its own back from `renamed`."""
     group: Any = {"OBJECT": bpy.data.objects, "MESH": bpy.data.meshes, "ARMATURE": bpy.data.armatures}[block.id_type]
     holder = group.get(name)

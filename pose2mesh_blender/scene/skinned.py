@@ -59,7 +59,7 @@ def _glb(path: Path, file: Path, scene: bpy.types.Scene, fitted: list[Fitted]) -
 def _usd(path: Path, file: Path, scene: bpy.types.Scene, fitted: list[Fitted]) -> None:
     run(path, bpy.ops.wm.usd_export, filepath=str(file), export_animation=True, export_shapekeys=True,
         export_armatures=True, only_deform_bones=False, export_normals=False, export_uvmaps=True,
-        export_materials=True, convert_world_material=False)
+        export_materials=True, convert_world_material=False, export_custom_properties=False)
 
 
 def _bvh(path: Path, file: Path, scene: bpy.types.Scene, fitted: list[Fitted]) -> None:

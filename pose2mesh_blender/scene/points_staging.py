@@ -1,0 +1,80 @@
+"""A temporary scene with copies of persons whose shape keys are made anew from where their vertices are."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import bpy
+import numpy as np
+
+from ..core.pca import compact
+from ..core.presets import ExportOptions
+from ..core.rig import Distances
+from . import compat, rig, takes
+from .rig_staging import call
+from .sampling import Z_UP, world_matrices, world_points
+from .staging import frame_range
+
+
+@contextmanager
+def staged_points(objects: Sequence[bpy.types.Object], name: str, options: ExportOptions, *,
+                  fps: float | None = None) -> Iterator[tuple[bpy.types.Scene, list[Distances]]]:
+    """Enter a scene with a mesh per person that a few mixed shape keys move, within options.budget millimetres.
+
+    The path is in the location curves; time starts at frame 0. Also hands out each person's error.
+    """
+    source = bpy.context.scene
+    frames = rig.frames_of(*frame_range(objects, source), options)
+    rate = (fps or objects[0].get(takes.FPS) or source.render.fps / source.render.fps_base) / options.step
+    made: list[bpy.types.ID] = []
+    renamed: list[tuple[bpy.types.ID, str]] = []
+    scene = bpy.data.scenes.new(name)
+    try:
+        takes.set_fps(scene, rate)
+        scene.frame_start, scene.frame_end = 0, len(frames) - 1
+        errors = []
+        for ob in objects:
+            mesh, error = _mixed(ob, frames, options.budget, made)
+            scene.collection.objects.link(mesh)
+            errors.append(error)
+            call(mesh, ob.name, renamed)
+            call(mesh.data, ob.data.name, renamed)
+        scene.frame_set(0)
+        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], object=None,
+                                                  active_object=None, selected_objects=[])
+        with override:
+            yield scene, errors
+    finally:
+        bpy.data.batch_remove(made)
+        bpy.data.scenes.remove(scene)
+        for block, old in reversed(renamed):
+            block.name = old
+
+
+def _mixed(ob: bpy.types.Object, frames: np.ndarray, budget: float,
+           made: list[bpy.types.ID]) -> tuple[bpy.types.Object, Distances]:
+    points = world_points(ob, frames) @ Z_UP.T.astype(np.float32)
+    path = world_matrices(ob, frames)[:, :3, 3]
+    found = compact(points - path[:, None].astype(np.float32), budget)
+    data = bpy.data.meshes.new_from_object(ob, preserve_all_data_layers=True)  # without shape keys
+    made.append(data)
+    mesh = bpy.data.objects.new(ob.name, data)
+    made.append(mesh)
+    position: Any = data.attributes["position"]
+    position.data.foreach_set("vector", np.ascontiguousarray(found.base, np.float32).ravel())
+    rows = np.arange(len(frames))
+    bag = compat.new_action(mesh, ob.name)
+    made.append(mesh.animation_data.action)
+    for axis in range(3):
+        compat.add_curve(bag, "location", rows, path[:, axis], index=axis)
+    mesh.shape_key_add(name="Basis")
+    for number, shape in enumerate(found.shapes, 1):
+        block = mesh.shape_key_add(name=f"shape_{number:03d}", from_mix=False)
+        block.points.foreach_set("co", np.ascontiguousarray(found.base + shape, np.float32).ravel())
+    key = data.shape_keys
+    bag = compat.new_action(key, ob.name)
+    made.append(key.animation_data.action)
+    for number, weights in enumerate(found.weights.T, 1):
+        compat.add_curve(bag, f'key_blocks["shape_{number:03d}"].value', rows, weights)
+    return mesh, found.error
