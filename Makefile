@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # here: an open range would let pip choose the newest release, whose Linux wheel brings gigabytes of CUDA.
 TEST_EXTRAS = $(shell $(BIN)/python -c "import sys; print('blender,train,render,smplx,assets,dev' if sys.version_info < (3, 12) else 'blender,render,dev')")
 
-.PHONY: setup demo test lint addon bench test-gui clean help
+.PHONY: setup demo test lint addon bench test-gui icons clean help
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -58,6 +58,14 @@ bench: $(VENV)/.stamp-demo
 test-gui: $(VENV)/.stamp-demo
 	$(BIN)/python build_addon.py --platform linux-x64 --python 3.14
 	tests/gui/run.sh
+
+# The small pictures in both tones, from their drawings; needs ImageMagick.
+icons:
+	for name in pose2mesh person; do \
+		convert -background none -density 288 icons/$$name.svg -resize 64x64 -strip icons/$${name}_light.png; \
+		sed 's/#e8e8e8/#2b2b2b/g; s/#ff9a3c/#c25e00/g' icons/$$name.svg | \
+		convert -background none -density 288 svg:- -resize 64x64 -strip icons/$${name}_dark.png; \
+	done
 
 clean:
 	rm -rf $(VENV) out dist build .pytest_cache .ruff_cache .mypy_cache

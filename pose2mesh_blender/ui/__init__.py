@@ -14,6 +14,7 @@ from . import (
     keypoint_properties,
     keypoints,
     keypoints_panel,
+    languages,
     live,
     menus,
     mesh_panel,
@@ -117,7 +118,7 @@ CLASSES = (
     drop.POSE2MESH_FH_footage,
 )
 # What else is added to Blender, in this order, and removed in the other.
-PARTS = (icons, person_properties, keypoint_properties, queue, overlay, menus, handlers)
+PARTS = (languages, icons, person_properties, keypoint_properties, queue, overlay, menus, handlers)
 
 
 def register() -> None:

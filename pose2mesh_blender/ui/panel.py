@@ -6,7 +6,7 @@ import bpy
 from ..scene import takes
 from . import icons, jobs, queue
 from .properties import settings_of
-from .text import wrapped
+from .text import label, wrapped
 
 
 class Sidebar:
@@ -43,7 +43,7 @@ class POSE2MESH_PT_main(Sidebar, bpy.types.Panel):
             wrapped(layout, text, context.region.width, alert=True, icon="ERROR")
         elif not job:
             for line in help_lines(context):
-                layout.label(text=line)
+                wrapped(layout, label(line), context.region.width)
 
 
 def draw_progress(layout: bpy.types.UILayout, job: jobs.Job) -> None:
@@ -63,7 +63,7 @@ def help_lines(context: bpy.types.Context) -> tuple[str, ...]:
         return ("1. Choose a video of people, or drop one here.", "2. Press Animate.")
     if not here:
         return ("Press Animate: each person becomes a mesh.", "Blender stays usable meanwhile.")
-    return ("Correct keypoints on the footage, then export.", "Space plays.")
+    return ("Space plays it. Correct keypoints,", "then export.")
 
 
 CLASSES = (POSE2MESH_PT_main,)
