@@ -1,177 +1,192 @@
-"""`pose2mesh evaluate`: the shipped network on held-out motion and on real keypoints. Needs no torch."""
+"""`pose2mesh evaluate`: the network, and the product around it, on everything we can measure them on."""
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..core.body import Body, load_body
-from ..core.network import joints as J
+from ..core.errors import Pose2MeshError
 from ..core.network.engine import Network, OnnxEngine, load_network
-from ..core.network.features import features
-from ..core.skeletons import COCO17, FEET6, H36M17
-from ..core.solve import solve_motion
-from .baselines import Ridge
-from .metrics import procrustes_error
-from .synthetic import Batch, Motion, Sampler, load_motion
+from ..core.smpl_file import read_smpl, smpl_to_body
+from .baselines import load_baselines
+from .evaluation.conditions import BY_NAME, NOISY, HeldOut
+from .evaluation.footage import measure_footage
+from .evaluation.real import measure_views, read_views
+from .evaluation.report import changes, markdown, write_card, write_json
+from .evaluation.sheets import still_sheets, take_sheets
+from .evaluation.shots import read_rendered
+from .evaluation.single import measure_meshes, measure_stills
+from .evaluation.takes import SINGLE, as_take, frame_by_frame, measure_takes
+from .synthetic import Motion, load_motion
 
-CARD_START, CARD_END = "<!-- evaluation -->", "<!-- /evaluation -->"
-LIMBS = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip",
-         "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
-HANDS = (20, 21, 22, 23)  # smpl24 joints whose vertices are the hands
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: frames of every clip that are lifted, solved as stills and meshed; every how manieth clip
+    gives a take, with a detector's errors and without (0 = none)."""
+
+    lifted: int
+    solved: int
+    meshed: int
+    takes: int
+    clean_takes: int
+
+
+FULL, QUICK = Size(12, 4, 2, 1, 3), Size(6, 1, 1, 4, 0)
+WORK = Path("runs/evaluation")
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="pose2mesh evaluate", description="Measures the shipped network; errors in millimetres.",
-        epilog="Example: pose2mesh evaluate --mocap cmu.npz --real pose2sim_balancing_4view.npz --json results.json")
-    p.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion; only its held-out subjects are used")
-    p.add_argument("--real", type=Path, help="four-camera check (.npz with joints2d_px, joints3d_world_m, K, R_w2c)")
-    p.add_argument("--samples", type=int, default=1000, help="held-out poses (default: 1000)")
-    p.add_argument("--baseline", action="store_true", help="also fit and measure ridge regression, joints to vertices")
-    p.add_argument("--weights", type=Path, help="folder of another network, before it is shipped")
-    p.add_argument("--json", type=Path, help="write the table here")
-    p.add_argument("--card", type=Path, help="put the table into this MODEL_CARD.md")
+        prog="pose2mesh evaluate", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Measures the shipped network, and the product around it.",
+        epilog="Example:\n  pose2mesh evaluate --mocap cmu.npz --real four_cameras.npz --json results.json\n"
+               "Is a new network better? Same data, clip by clip:\n"
+               "  pose2mesh evaluate --mocap cmu.npz --weights runs/second/export --against results.json")
+    data = p.add_argument_group("what to measure on")
+    data.add_argument("--mocap", type=Path, nargs="+", default=[], help="motion; only its held-out subjects are used")
+    data.add_argument("--data", action="append", default=[], metavar="FORMAT:PATH", help="the held-out people of your "
+                      "own licensed data, as for `pose2mesh train` (docs/training.md)")
+    data.add_argument("--smpl", type=Path, metavar="FILE", help="the SMPL file that --data was fitted with")
+    data.add_argument("--rendered", type=Path, metavar="FILE", help="what our detectors said of rendered held-out "
+                      "people (python -m pose2mesh_blender.training.detections --held-out)")
+    data.add_argument("--real", type=Path, metavar="FILE",
+                      help="four-camera check (.npz with joints2d_px, joints3d_world_m, K, R_w2c)")
+    data.add_argument("--real-videos", type=Path, nargs="+", default=[], metavar="VIDEO",
+                      help="that check's own footage, in the cameras' order: our detectors and BlazePose on it, too")
+    data.add_argument("--footage", type=Path, nargs="+", default=[], metavar="VIDEO",
+                      help="footage without ground truth")
+    how = p.add_argument_group("how")
+    how.add_argument("--weights", type=Path, metavar="FOLDER", help="another network, before it is shipped")
+    how.add_argument("--baseline", type=float, nargs="?", const=3.0, metavar="MINUTES", help="also measure ridge "
+                     "regression and an MLP from joints to a skinned body; what is not in --work yet is fitted, the "
+                     "MLP for so much processor time (default: 3)")
+    how.add_argument("--ablation", type=float, nargs="?", const=4.0, metavar="MINUTES", help="instead of all that, "
+                     "train the paper's designs for so long each (default: 4) and compare them; needs torch")
+    how.add_argument("--quick", action="store_true", help="fewer frames: wider intervals")
+    how.add_argument("--work", type=Path, default=WORK, metavar="FOLDER",
+                     help="detections and fitted baselines are kept here (default: %(default)s)")
+    out = p.add_argument_group("output")
+    out.add_argument("--json", type=Path, metavar="FILE", help="write everything here, also by joint and by clip")
+    out.add_argument("--card", type=Path, metavar="FILE", help="put the tables into this MODEL_CARD.md")
+    out.add_argument("--sheets", type=Path, metavar="FOLDER", help="write pictures of the best, median and worst 5 %%")
+    out.add_argument("--against", type=Path, metavar="FILE", help="print the change against an earlier --json file")
     return p
-
-
-def coco_only(b: Batch) -> Batch:
-    """The same batch without the feet."""
-    confidence = b.view.confidence.copy()
-    confidence[:, 17:] = 0
-    return Batch(b.view._replace(confidence=confidence), b.definition, b.joints, b.extra, b.rotations, b.shape)
-
-
-def held_out(network: Network, body: Body, motion: Motion, samples: int, seed: int = 7,
-             ridge: Ridge | None = None) -> dict[str, dict]:
-    """Name of the condition -> errors in mm over held-out poses, each with its own body and camera.
-
-    ridge: a baseline that is measured on the same lifted and true joints.
-    """
-    rng = np.random.default_rng(seed)
-    frames = rng.choice(motion.distinct, samples)
-    hands = np.isin(body.weights.argmax(1), HANDS)
-    table = {}
-    for name, clean in (("clean, body23", True), ("clean, COCO-17", True), ("detector-like, body23", False),
-                        ("detector-like, COCO-17", False)):
-        b = Sampler(body, motion, seed, extra=np.arange(6890)).batch(samples, clean=clean, frames=frames)
-        if name.endswith("COCO-17"):
-            b = coco_only(b)
-        joints, shape = network.lift_features(features(b.view, b.definition))
-        table[name] = _errors(lambda j, s: network.mesh(j, s).vertices, body, joints, shape, b, hands)
-        if ridge and name == "detector-like, body23":
-            table[f"{name}, ridge"] = _errors(lambda j, s: ridge(j), body, joints, shape, b, hands)
-    b = Sampler(body, motion, seed, extra=np.arange(6890)).batch(samples, clean=True, frames=frames)
-    table["mesh from true joints"] = _errors(lambda j, s: network.mesh(j).vertices, body, b.joints, b.shape, b, hands)
-    if ridge:
-        table["mesh from true joints, ridge"] = _errors(lambda j, s: ridge(j), body, b.joints, b.shape, b, hands)
-    return table
-
-
-def _errors(mesh: Callable[[np.ndarray, np.ndarray], np.ndarray], body: Body, joints: np.ndarray, shape: np.ndarray,
-            b: Batch, hands: np.ndarray) -> dict:
-    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for i in range(0, len(joints), 32):
-        s = slice(i, i + 32)
-        vertices = mesh(joints[s], shape[s])
-        pieces.append((np.linalg.norm(vertices - b.extra[s], axis=-1), procrustes_error(vertices, b.extra[s]),
-                       body.regress("h36m17", vertices)))
-    vertex, vertex_pa, from_mesh = (np.concatenate(piece) for piece in zip(*pieces))
-    truth = b.joints[:, J.H36M]
-    per_joint = np.linalg.norm(from_mesh - truth, axis=-1)
-    per_joint_pa = procrustes_error(from_mesh, truth)
-    lifted_pa = procrustes_error(joints[:, J.H36M], truth)
-    half = 1.96 * lifted_pa.mean(1).std() / np.sqrt(len(truth))
-    out = {"MPJPE": per_joint.mean(), "PA-MPJPE": per_joint_pa.mean(), "lifter PA-MPJPE": lifted_pa.mean(),
-           "lifter PA-MPJPE ±95%": half, "MPVPE": vertex.mean(), "PA-MPVPE": vertex_pa.mean(),
-           "MPVPE without hands": vertex[:, ~hands].mean()}
-    out = {k: round(float(v) * 1000, 1) for k, v in out.items()}
-    out["per joint PA"] = {n: round(float(e) * 1000, 1) for n, e in zip(H36M17, per_joint_pa.mean(0))}
-    return out
-
-
-def real_views(network: Network, path: Path) -> dict[str, dict]:
-    """Real OpenPose keypoints of four cameras against their triangulation: PA error over 12 limb joints, mm.
-
-    "lifter": one frame at a time, PoseNet alone; "take": as the product solves a take, pulled and smoothed.
-    """
-    import cv2
-
-    with np.load(path, allow_pickle=False) as z:
-        data = {k: z[k] for k in z.files}
-    names = [str(n) for n in data["names_body25b"]]
-    feet = {"big_toe": "bigtoe", "small_toe": "smalltoe", "heel": "heel"}
-    order = list(range(17)) + [names.index(f"{n[0]}_{feet[n.split('_', 1)[1]]}") for n in FEET6]
-    limbs = [COCO17.index(n) for n in LIMBS]
-    table = {}
-    for view, (k, dist) in enumerate(zip(data["K"], data["dist"])):
-        points = data["joints2d_px"][view][:, order].astype(np.float64)
-        flat = cv2.undistortPoints(points[..., :2].reshape(-1, 1, 2), k, dist, P=k)
-        points[..., :2] = flat.reshape(points[..., :2].shape)
-        truth = (data["joints3d_world_m"][:, limbs] - data["center_m"][view]) @ data["R_w2c"][view].T
-        good = data["valid"][:, limbs] & np.isfinite(truth).all(-1)
-        rows = good.sum(1) >= 8
-        motion = solve_motion(points, np.arange(len(points)) / float(data["fps"]), k, network, detector="other")
-        solved = network.points(motion.joints, np.tile(motion.shape, (len(points), 1)))
-        row: dict[str, float] = {"frames": int(rows.sum())}
-        for name, joints in (("lifter", network.lift(points, k, definition=0.0).joints), ("take", solved)):
-            found = J.detector_points(joints[rows], 0.6)[:, limbs]
-            error = procrustes_error(found, np.nan_to_num(truth[rows]), good[rows].astype(float))
-            row[name] = round(float(error[good[rows]].mean()) * 1000, 1)
-        table[f"camera {view}"] = row
-    table["mean"] = {n: round(float(np.mean([row[n] for row in table.values()])), 1) for n in ("lifter", "take")}
-    return table
-
-
-def markdown(results: dict) -> str:
-    """The tables as Markdown."""
-    lines = []
-    if "held-out" in results:
-        columns = ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "MPVPE without hands", "lifter PA-MPJPE")
-        lines += [f"Synthetic, held-out subjects, {results['samples']} poses; mm.", "",
-                  "| input | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-        for name, row in results["held-out"].items():
-            cells = [f"{row[c]:.1f}" for c in columns]
-            if name.startswith("mesh"):
-                cells[-1] = "–"
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-        lines += ["", "PA error per joint, detector-like body23: " + ", ".join(
-            f"{n.replace('_', ' ')} {e:.0f}" for n, e in
-            results["held-out"]["detector-like, body23"]["per joint PA"].items()) + "."]
-    if "real" in results:
-        lines += ["", "Real OpenPose keypoints against a four-camera triangulation of the same keypoints (a man "
-                  "balancing, 100 frames; bones there vary by 15–20 mm), PA over 12 limb joints, mm.", "",
-                  "| | " + " | ".join(results["real"]) + " |", "|---" * (len(results["real"]) + 1) + "|"]
-        for name, key in (("lifter, one frame at a time", "lifter"), ("whole take, as the product solves it", "take")):
-            lines.append(f"| {name} | " + " | ".join(f"{row[key]:.1f}" for row in results["real"].values()) + " |")
-    return "\n".join(lines) + "\n"
 
 
 def main(argv: list[str] | None = None) -> int:
     """Returns the process's exit code."""
     args = parser().parse_args(argv)
-    if not args.mocap and not args.real:
-        parser().error("nothing to measure: give --mocap, --real or both")
-    body, network, results = load_body(), _network(args.weights), {"samples": args.samples}
-    if args.mocap:
-        motion = load_motion(args.mocap, body, held_out=True)
-        ridge = Ridge(body, load_motion(args.mocap, body, held_out=False)) if args.baseline else None
-        results["held-out"] = held_out(network, body, motion, args.samples, ridge=ridge)
-    if args.real:
-        results["real"] = real_views(network, args.real)
-    text = markdown(results)
-    print(text)
+    if not (args.mocap or args.data or args.real or args.rendered or args.footage):
+        parser().error("nothing to measure: give --mocap, --data, --rendered, --real or --footage")
+    if args.real_videos and not args.real:
+        parser().error("--real-videos needs --real")
+    earlier = _read_earlier(args.against) if args.against else None
+    network = load_network("cpu") if args.weights is None else OnnxEngine("cpu", args.weights)
+    if args.ablation is not None:
+        return _ablation(network, args)
+    results = measure(network, args)
+    tables = markdown(results)
+    print(tables)
+    if earlier is not None:
+        print(changes(results, earlier))
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(args.json, results)
     if args.card:
-        card = args.card.read_text(encoding="utf-8")
-        before, rest = card.split(CARD_START)
-        args.card.write_text(f"{before}{CARD_START}\n{text}{CARD_END}{rest.split(CARD_END)[1]}", encoding="utf-8")
+        write_card(args.card, tables)
     return 0
 
 
-def _network(folder: Path | None) -> Network:
-    return load_network("cpu") if folder is None else OnnxEngine("cpu", folder)
+def measure(network: Network, args: argparse.Namespace) -> dict:
+    """Everything that was asked for; see the parts of `evaluation`."""
+    body, results, size = load_body(), {}, QUICK if args.quick else FULL
+    ways = {"whole take": as_take(network), SINGLE: frame_by_frame(network)}
+    takes: dict[str, dict] = {}
+    say = _Clock()
+    if args.mocap or args.data:
+        held_out = HeldOut(body, _motion(args, body, held_out=True))
+        say("read the motion")
+        results["stills"] = measure_stills(network, held_out, size.lifted, size.solved, SEED)
+        say("single frames")
+        baselines = {} if args.baseline is None else load_baselines(
+            body, network, args.work, args.baseline, lambda: _motion(args, body, held_out=False))
+        noisy = BY_NAME[NOISY]
+        results["meshes"] = measure_meshes(network, body, held_out.stills(noisy, size.meshed, SEED), baselines)
+        say("meshes")
+        for name, every in (("clean", size.clean_takes), ("detector-like", size.takes)):
+            if every:
+                shots = held_out.takes(name == "clean", SEED)
+                takes[name] = measure_takes(ways, body, shots.chosen(np.arange(0, len(shots), every)))
+                say(f"takes, {name}")
+        if args.sheets:
+            still_sheets(args.sheets, "stills", network, body, held_out.stills(noisy, FULL.lifted, SEED))
+            take_sheets(args.sheets, "takes", ways["whole take"], body, held_out.takes(False, SEED))
+            say("sheets")
+    if args.rendered:
+        rendered = read_rendered(args.rendered, body)
+        takes["rendered people, our detectors"] = measure_takes(ways, body, rendered)
+        say("rendered people")
+        if args.sheets:
+            take_sheets(args.sheets, "rendered", ways["whole take"], body, rendered)
+            say("their sheets")
+    if takes:
+        results["takes"] = takes
+    if args.real:
+        results["real"] = measure_views(network, read_views(args.real), args.real_videos, args.work)
+        say("real views")
+    if args.footage:
+        results["footage"] = measure_footage(network, body, args.footage, args.work)
+        say("footage")
+    return results
+
+
+def _motion(args: argparse.Namespace, body: Body, held_out: bool) -> Motion:
+    """The held-out or the training part of --mocap and --data."""
+    if not args.data:
+        return load_motion(args.mocap, body, held_out)
+    from .train import read_data
+
+    smpl = smpl_to_body(read_smpl(args.smpl)) if args.smpl else None
+    return read_data(args.mocap, args.data, body, smpl)[int(held_out)]
+
+
+def _ablation(network: Network, args: argparse.Namespace) -> int:
+    from . import ablation
+
+    if not args.mocap and not args.data:
+        parser().error("--ablation needs --mocap or --data")
+    body = load_body()
+    motion, held_out = (_motion(args, body, part) for part in (False, True))
+    results = ablation.measure(body, network, motion, held_out, args.ablation, args.work / "ablation")
+    print(ablation.markdown(results))
+    if args.json:
+        write_json(args.json, results)
+    return 0
+
+
+class _Clock:
+    """Says on stderr what took how long."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        now = time.monotonic()
+        print(f"{what}: {now - self._last:.0f} s", file=sys.stderr, flush=True)
+        self._last = now
+
+
+def _read_earlier(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Pose2MeshError(f"{path} is not an earlier evaluation ({error}).",
+                             "Give a file written by --json.") from error

@@ -1,0 +1,1 @@
+"""The yardstick: what `pose2mesh evaluate` measures, one subject per file."""
