@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,14 +32,20 @@ parallel.stop()
 """
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 @pytest.fixture
 def train(tmp_path: Path, root: Path):
     """Runs WORK under torchrun for so many minutes; returns what each process wrote."""
     (tmp_path / "work.py").write_text(WORK)
 
     def run(processes: int, minutes: float) -> list[str]:
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node",
-                   str(processes), str(tmp_path / "work.py"), str(tmp_path / "run"), str(minutes)]
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
+                   "--master_port", str(free_port()), str(tmp_path / "work.py"), str(tmp_path / "run"), str(minutes)]
         done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, timeout=300,
                               capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -47,7 +54,6 @@ def train(tmp_path: Path, root: Path):
     return run
 
 
-@pytest.mark.slow
 def test_two_processes_agree_and_go_on_in_one(train, tmp_path: Path) -> None:
     one, other = train(2, .01)
     assert one == other, "another number of steps, another clock or other weights"
