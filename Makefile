@@ -1,4 +1,4 @@
-# make demo   the real thing on the bundled clip: out/demo.blend, .fbx, .mp4, .png
+# make demo   the real thing on the bundled clip: out/demo.blend, .fbx, .mp4, .png, and demo_game.fbx, .glb
 # make test   every test this Python can run (3.11: torch and Blender 4.5; 3.13: Blender 5.2)
 # make lint   ruff and types
 # make addon  the zips for Blender, into dist/
@@ -37,9 +37,12 @@ $(VENV)/.stamp-test: pyproject.toml | $(BIN)/python
 
 setup: $(VENV)/.stamp-test
 
+DEMO := --take out/demo.take tests/data/demo/demo.mp4
+
 demo: $(VENV)/.stamp-demo
 	@mkdir -p out
-	$(BIN)/pose2mesh animate tests/data/demo/demo.mp4 -o out/demo.blend -o out/demo.fbx -o out/demo.mp4 -o out/demo.png
+	$(BIN)/pose2mesh animate $(DEMO) --preset exact -o out/demo.blend -o out/demo.fbx -o out/demo.mp4 -o out/demo.png
+	$(BIN)/pose2mesh animate $(DEMO) --people 1 --preset unity -o out/demo_game.fbx -o out/demo_game.glb
 
 test: $(VENV)/.stamp-test
 	$(BIN)/python -m pytest

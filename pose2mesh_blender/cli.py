@@ -318,6 +318,8 @@ def doctor(options: argparse.Namespace, terminal: Terminal) -> int:
 def bench(options: argparse.Namespace, terminal: Terminal) -> int:
     from .core import bench as core_bench
 
+    if options.only == "export":
+        return _bench_export({}, options, terminal)
     clip = options.clip or core_bench.demo_clip()
     reference = None
     if importlib.util.find_spec("torch") is not None:
@@ -339,8 +341,24 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
         numbers["blender"] = bench_shape_keys()
         terminal.say("Blender: {frames} frames of shape keys written in {write_s:.2f} s, played at "
                      "{play_ms:.2f} ms a frame".format(**numbers["blender"]))
-    else:
-        terminal.say("Blender: not measured (needs bpy)")
+        return _bench_export(numbers, options, terminal)
+    terminal.say("Blender: not measured (needs bpy)")
+    return _keep(numbers, options)
+
+
+def _bench_export(numbers: dict[str, dict], options: argparse.Namespace, terminal: Terminal) -> int:
+    from .scene.bench_export import bench_export
+
+    found = numbers["export"] = bench_export(options.frames)
+    terminal.say("skeleton for {frames} frames: {rig_s:.1f} s (processor {rig_cpu_s:.1f} s), {rig_mm:.1f} mm off"
+                 .format(**found))
+    for kind in ("unity_fbx", "unity_glb", "unreal_fbx", "compact_fbx", "vat_glb"):
+        terminal.say(f"{kind.replace('_', ' .')}: {found[f'{kind}_s']:.1f} s (processor {found[f'{kind}_cpu_s']:.1f} "
+                     f"s), {found[f'{kind}_mb']:.1f} MB")
+    return _keep(numbers, options)
+
+
+def _keep(numbers: dict[str, dict], options: argparse.Namespace) -> int:
     if options.json:
         from .core.files import write_file
 
@@ -413,6 +431,8 @@ def parser() -> argparse.ArgumentParser:
     command = add("bench", bench, "measure speed on this machine, as ratios within one run")
     command.add_argument("--clip", type=Path, help="footage to measure on (default: the bundled demo clip)")
     command.add_argument("--people", type=int, metavar="N", help="as in animate")
+    command.add_argument("--only", choices=("export",), help="measure only this")
+    command.add_argument("--frames", type=int, default=1000, metavar="N", help="of the exports (default: %(default)s)")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
     for name, text in (("train", "train the network (needs torch)"),
                        ("evaluate", "measure the network's errors")):

@@ -7,6 +7,7 @@ from . import (
     detect_panel,
     drop,
     export_panel,
+    export_properties,
     footage_panel,
     handlers,
     icons,
@@ -34,6 +35,7 @@ from .operators import (
     align_floor,
     animate,
     bake_cache,
+    bake_rig,
     cancel,
     clear_cache,
     convert_keys,
@@ -41,6 +43,7 @@ from .operators import (
     edit_keypoints,
     export_fbx,
     export_model,
+    export_people,
     ground_from_feet,
     height_reset,
     import_folder,
@@ -64,17 +67,20 @@ from .operators import (
     solved_camera,
     swap_sides,
     test_devices,
+    transfer_rig,
 )
 
 CLASSES = (
     properties.Pose2MeshSettings,
     *person_properties.CLASSES,
     *keypoint_properties.CLASSES,
+    *export_properties.CLASSES,
     *queue.CLASSES,
     preferences.Pose2MeshPreferences,
     align_floor.POSE2MESH_OT_align_floor,
     animate.POSE2MESH_OT_animate,
     bake_cache.POSE2MESH_OT_bake_cache,
+    bake_rig.POSE2MESH_OT_bake_rig,
     cancel.POSE2MESH_OT_cancel,
     clear_cache.POSE2MESH_OT_clear_cache,
     convert_keys.POSE2MESH_OT_convert_keys,
@@ -82,6 +88,7 @@ CLASSES = (
     edit_keypoints.POSE2MESH_OT_edit_keypoints,
     export_fbx.POSE2MESH_OT_export_fbx,
     export_model.POSE2MESH_OT_export_model,
+    export_people.POSE2MESH_OT_export_people,
     ground_from_feet.POSE2MESH_OT_ground_from_feet,
     height_reset.POSE2MESH_OT_height_reset,
     import_folder.POSE2MESH_OT_import_folder,
@@ -105,6 +112,7 @@ CLASSES = (
     solved_camera.POSE2MESH_OT_solved_camera,
     swap_sides.POSE2MESH_OT_swap_sides,
     test_devices.POSE2MESH_OT_test_devices,
+    transfer_rig.POSE2MESH_OT_transfer_rig,
     *presets.CLASSES,
     *panel.CLASSES,
     *queue_panel.CLASSES,
@@ -118,7 +126,7 @@ CLASSES = (
     drop.POSE2MESH_FH_footage,
 )
 # What else is added to Blender, in this order, and removed in the other.
-PARTS = (languages, icons, person_properties, keypoint_properties, queue, overlay, menus, handlers)
+PARTS = (languages, icons, person_properties, keypoint_properties, export_properties, queue, overlay, menus, handlers)
 
 
 def register() -> None:
