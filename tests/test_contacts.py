@@ -130,7 +130,7 @@ def test_the_mesh_stands_still_on_the_floor_and_stays_over_the_person() -> None:
     before, after = solved(False, keypoints), solved(True, keypoints)
     meshes = [mesh_frames(m, NETWORK, np.arange(COUNT)) for m in (before, after)]
     assert before.footing is None and after.footing is not None
-    assert slide(meshes[1], after.translation) < min(15, .25 * slide(meshes[0], before.translation))
+    assert slide(meshes[1], after.translation) < min(30, .25 * slide(meshes[0], before.translation))
     heights = after.footing.scaled_floor.height(meshes[1] + after.translation[:, None])
     assert np.abs(heights.min(1)).max() < .015, "neither sunk nor floating"
 

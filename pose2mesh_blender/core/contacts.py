@@ -21,20 +21,20 @@ from .smoothing import strength, whittaker
 
 SPOTS = ("left_heel", "left_toe", "right_heel", "right_toe")  # what can stand: columns 0..3 below
 # A spot stands while every measure is below its limit, and goes on to stand until one is 1.6 times above.
-STILL = 0.35  # m/s across the viewing ray, as the picture shows it
+STILL = 0.28  # m/s across the viewing ray, as the picture shows it
 STILL_IN_DEPTH = 1.5  # m/s along the ray, as the lifter says: much less certain
 BEARING = 0.08  # metres above the body's lowest point
 SLOPE = 0.15  # further metres for each metre of distance from that point: the lifter's lean
 FALLING = 5.0  # m/s^2: a body that accelerates downwards faster than this is in the air
 RELEASE = 1.6
 SHORTEST, LONGEST_HOLE = 0.10, 0.07  # seconds
-SPREAD = 0.05  # metres across the ray that a standing spot may stray, by noise, from its place
+SPREAD = 0.03  # metres across the ray that a standing spot may stray, by noise, from its place
 BY_HAND = 0.015  # metres: a keypoint that was set by hand this far from the footprint wins over it
 SAME_LEVEL = 0.12  # metres: two footprints this near in height stand on one floor
 ACROSS, ALONG, OFF_FLOOR = 0.01, 0.12, 0.01  # metres: how far a footprint's place across, along the ray, in height errs
-ROOT_ACROSS, ROOT_ALONG, LEG = 0.012, 0.10, 0.03  # metres: root path across and along the ray, foot relative to root
-STRAIGHT = 0.99  # share of its length that a leg that stands may reach; beyond, the root comes nearer
-FARTHEST = 0.06  # metres that the root comes nearer at a time
+ROOT_ACROSS, ROOT_ALONG, LEG = 0.01, 0.10, 0.05  # metres: root path across and along the ray, foot relative to root
+STRAIGHT = 1.0  # share of its length that a leg that stands may reach; beyond, the root comes nearer
+FARTHEST = 0.02  # metres that the root comes nearer at a time
 BLEND = 2.0  # Hz: how fast a correction comes and goes
 DEEPEST = 0.12  # metres below the floor from which a foot is lifted; what is deeper stands on something lower
 

@@ -9,7 +9,7 @@ SOLE = 0.03  # the ball-of-foot joint lies this far above the sole, metres
 NEAREST = 0.3  # no root closer to the camera than this, metres
 TILT = 0.05  # radians: how far gravity as the posture tells it errs
 FOOTPRINT = 0.025  # metres: how far the height of a footprint errs
-LEVEL, LEVEL_SHARE = 0.08, 0.06  # footprints this near in height share a level; the floor is the lowest that bears much
+LEVEL, LEVEL_SHARE = 0.08, 0.04  # footprints this near in height share a level; the floor is the lowest that bears much
 SIZE = 0.1  # how far the natural logarithm of a person's size may err
 
 
