@@ -24,8 +24,6 @@ from pose2mesh_blender.ui import (
     mesh_panel,
     panel,
     people_panel,
-    queue,
-    queue_panel,
     solve_panel,
 )
 from pose2mesh_blender.ui.properties import AnimateOptions

@@ -1,6 +1,8 @@
 """The ground under a take, the size of its people, and a camera that moves. See placing.py."""
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 from mathutils import Euler, Matrix
@@ -55,7 +57,7 @@ def align(collection: bpy.types.Collection, floor: bpy.types.Object | None) -> N
     correction = ground if before is None else np.linalg.inv(before) @ ground
     plane = np.eye(4)
     if floor is None:
-        if FLOOR in collection:
+        if collection.get(FLOOR) is not None:
             del collection[FLOOR]
     else:
         place, turn, _ = floor.matrix_world.decompose()
@@ -77,7 +79,7 @@ def use_solved_camera(collection: bpy.types.Collection, moving: bool) -> None:
     with Take.open(collection[takes.TAKE]) as take:
         if moving:
             collection[placing.BASIS] = _basis(clip).ravel().tolist()
-        elif placing.BASIS in collection:
+        elif is_moving(collection):
             del collection[placing.BASIS]
         for ob in takes.people_of(collection):
             corrected.update(collection, ob, take)
@@ -86,7 +88,7 @@ def use_solved_camera(collection: bpy.types.Collection, moving: bool) -> None:
         for constraint in [c for c in camera.constraints if c.name == SOLVED]:
             camera.constraints.remove(constraint)
         if moving:
-            follow = camera.constraints.new("CAMERA_SOLVER")
+            follow: Any = camera.constraints.new("CAMERA_SOLVER")
             follow.name, follow.use_active_clip, follow.clip = SOLVED, False, clip
             camera.matrix_basis = Matrix((placing.ground_of(collection) @ _basis(clip)).tolist())
         else:
@@ -95,13 +97,14 @@ def use_solved_camera(collection: bpy.types.Collection, moving: bool) -> None:
 
 
 def is_moving(collection: bpy.types.Collection) -> bool:
-    return placing.BASIS in collection
+    return collection.get(placing.BASIS) is not None
 
 
 def _basis(clip: bpy.types.MovieClip) -> np.ndarray:
     """(4, 4) where the scene has the clip's reconstruction: by a camera of the user's that follows it."""
     for ob in bpy.context.scene.objects:
-        for constraint in ob.constraints:
+        constraints: Any = ob.constraints
+        for constraint in constraints:
             if constraint.type == "CAMERA_SOLVER" and constraint.name != SOLVED and \
                     (constraint.clip == clip or (constraint.use_active_clip and bpy.context.scene.active_clip == clip)):
                 parent = ob.parent.matrix_world @ ob.matrix_parent_inverse if ob.parent else Matrix()

@@ -5,6 +5,7 @@ import contextlib
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
@@ -36,13 +37,12 @@ def store(people: list[bpy.types.Object], storage: str, count: int = 64) -> None
                 lines[ob] = shape_keys.time_line(ob)
             except ValueError as error:
                 raise ValueError(f"{ob.name}: {error}") from None
-    opened = {}
+    opened: dict[bpy.types.Object, tuple[bpy.types.Collection | None, Take]] = {}
     try:
         for ob in people:
             if storage != COMPACT and compact.is_compact(ob):
                 collection = takes.collection_of(ob)
-                folder = str(collection[takes.TAKE]) if collection else ""
-                opened[ob] = (collection, opened.get(folder) or Take.open(folder))
+                opened[ob] = collection, Take.open(str(collection[takes.TAKE]) if collection else "")
         for ob in people:
             if ob in opened:
                 _exact(ob, *opened[ob])
@@ -93,7 +93,7 @@ def _player(ob: bpy.types.Object, path: Path, first: int) -> bpy.types.Object:
     for name in [n for n in made.keys() if n.startswith("pose2mesh_")]:
         del made[name]
     made[CACHE] = str(path)
-    cache = made.modifiers.new("Cache", "MESH_CACHE")
+    cache: Any = made.modifiers.new("Cache", "MESH_CACHE")
     cache.cache_format, cache.filepath = "PC2", str(path)
     cache.frame_start, cache.interpolation = first, "LINEAR"
     cache.forward_axis, cache.up_axis = "POS_Y", "POS_Z"

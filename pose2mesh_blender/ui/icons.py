@@ -39,7 +39,7 @@ def value(name: str) -> int:
 
 def _tone() -> str:
     """A light icon on a dark theme, and the other way round."""
-    theme = bpy.context.preferences.themes[0].view_3d.space
-    colour = getattr(theme, "panelcolors", None)
-    back = colour.back if colour else bpy.context.preferences.themes[0].user_interface.panel_back
+    theme: Any = bpy.context.preferences.themes[0]
+    colours = getattr(theme.view_3d.space, "panelcolors", None)  # until 4.5
+    back = colours.back if colours else theme.user_interface.panel_back
     return "light" if sum(back[:3]) / 3 < 0.5 else "dark"

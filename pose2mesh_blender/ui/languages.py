@@ -24,7 +24,7 @@ def read(name: str) -> dict[str, str]:
 
 
 def add() -> None:
-    bpy.app.translations.register(PACKAGE, dictionary())
+    bpy.app.translations.register(PACKAGE, dictionary())  # type: ignore[arg-type]
 
 
 def remove() -> None:

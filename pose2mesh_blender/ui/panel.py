@@ -1,6 +1,8 @@
 """The Pose2Mesh tab: what is going on, and the next step. The sub-panels are in files of their own."""
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
 from ..scene import takes
@@ -9,15 +11,22 @@ from .properties import settings_of
 from .text import label, wrapped
 
 
+# Blender's stubs want literals here, which a class that is mixed in cannot promise.
+SPACE: Any = "VIEW_3D"
+REGION: Any = "UI"
+CLOSED: Any = {"DEFAULT_CLOSED"}
+OPEN: Any = set()
+
+
 class Sidebar:
     """Where our panels are."""
 
-    bl_space_type, bl_region_type, bl_category = "VIEW_3D", "UI", "Pose2Mesh"
+    bl_space_type, bl_region_type, bl_category = SPACE, REGION, "Pose2Mesh"
 
 
 class SubPanel(Sidebar):
     bl_parent_id = "POSE2MESH_PT_main"
-    bl_options = {"DEFAULT_CLOSED"}
+    bl_options = CLOSED
 
 
 class POSE2MESH_PT_main(Sidebar, bpy.types.Panel):

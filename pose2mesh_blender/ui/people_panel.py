@@ -27,7 +27,7 @@ class POSE2MESH_UL_people(bpy.types.UIList):
         row.prop(here, "solve", text="", emboss=False, icon="CHECKBOX_HLT" if here.solve else "CHECKBOX_DEHLT")
         row.prop(here, "show", text="", emboss=False, icon="HIDE_OFF" if here.show else "HIDE_ON")
 
-    def filter_items(self, context: Any, data: Any, property: Any) -> tuple[list[int], list[int]]:
+    def filter_items(self, context: Any, data: Any, property: Any) -> Any:
         wanted = self.filter_name.lower()
         flags = [self.bitflag_filter_item if takes.is_person(ob) and wanted in ob.name.lower() else 0
                  for ob in getattr(data, property)]

@@ -38,8 +38,10 @@ CLASSES = (Pose2MeshQueueItem, POSE2MESH_UL_queue)
 
 def add() -> None:
     manager: Any = bpy.types.WindowManager
-    manager.pose2mesh_queue = bpy.props.CollectionProperty(type=Pose2MeshQueueItem, options={"SKIP_SAVE"})
-    manager.pose2mesh_queue_index = IntProperty(name="Footage", options={"SKIP_SAVE"})
+    manager.pose2mesh_queue = bpy.props.CollectionProperty(  # type: ignore[func-returns-value]
+        type=Pose2MeshQueueItem, options={"SKIP_SAVE"})
+    manager.pose2mesh_queue_index = IntProperty(  # type: ignore[func-returns-value]
+        name="Footage", options={"SKIP_SAVE"})
 
 
 def remove() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 import bpy
 
 from . import queue
-from .panel import SubPanel
+from .panel import OPEN, SubPanel
 from .text import wrapped
 
 
 class POSE2MESH_PT_queue(SubPanel, bpy.types.Panel):
     bl_idname = "POSE2MESH_PT_queue"
     bl_label = "Queue"
-    bl_options = set()
+    bl_options = OPEN
     bl_order = 0
 
     @classmethod

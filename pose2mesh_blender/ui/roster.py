@@ -89,7 +89,7 @@ def run_in_background(job: TakeJob) -> None:
 def follow() -> None:
     """After an undo or redo: each take solves whom the scene shows, as smoothly as the sliders say."""
     for collection in list(bpy.data.collections):
-        if not collection.get(takes.TAKE) or refresh.PEOPLE not in collection:
+        if not collection.get(takes.TAKE) or collection.get(refresh.PEOPLE) is None:
             continue
         with contextlib.suppress(TakeError):
             _follow(collection)

@@ -15,7 +15,7 @@ def say(message: str, *values: Any, **named: Any) -> str:
 
 def label(message: str, *values: Any) -> str:
     """A translated label; values go where its {} are."""
-    return pgettext_iface(message).format(*values)
+    return str(pgettext_iface(message)).format(*values)  # type: ignore[func-returns-value]
 
 
 def clock(seconds: float) -> str:

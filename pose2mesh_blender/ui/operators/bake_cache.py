@@ -29,7 +29,7 @@ class POSE2MESH_OT_bake_cache(bpy.types.Operator, ExportHelper):  # type: ignore
         return poll_people(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
-        self.filepath = self.filepath or suggest_name(context, self.filename_ext)
+        self.filepath = self.filepath or suggest_name(context, self.filename_ext)  # type: ignore[has-type]
         return ExportHelper.invoke(self, context, event)  # type: ignore
 
     def execute(self, context: bpy.types.Context) -> Result:

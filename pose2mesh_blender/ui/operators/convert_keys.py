@@ -37,8 +37,8 @@ class POSE2MESH_OT_convert_keys(bpy.types.Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if self.storage == storage.COMPACT:
-            error = max(map(compact.error_of, people))
-            self.report({"INFO"}, say("{} people stored compactly, up to {:.2f} mm off", len(people), error))
+            off = max(map(compact.error_of, people))
+            self.report({"INFO"}, say("{} people stored compactly, up to {:.2f} mm off", len(people), off))
         elif self.storage == storage.RELATIVE:
             self.report({"INFO"}, say("{} people with relative shape keys", len(people)))
         else:
