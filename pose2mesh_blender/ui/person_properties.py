@@ -37,6 +37,7 @@ def _solved(self: Any) -> bool:
 
 def _set_shown(self: Any, shown: bool) -> None:
     ob = self.id_data
+    bpy.context.view_layer.update()  # Blender 5 learns of new objects only then
     if ob.name in bpy.context.view_layer.objects:
         ob.hide_set(not shown)
 

@@ -127,7 +127,14 @@ settle
 
 # Match the scene to the footage, look through the camera that the add-on made, with the texture, at frame 60. The
 # first and the second only where the add-on has not done it by itself.
-grep -q "^people .* fps 60 " "$log" || click $((left + 143)) $((top + 253))
+if ! grep -q "^people .* fps 60 " "$log"; then # by its name in the search
+    xdotool mousemove $((left - 420)) $((top + 320)) key F3
+    sleep 3
+    xdotool type --delay 60 "Match Scene to Footage"
+    sleep 3
+    xdotool key Return
+    sleep 3
+fi
 grep -q "^people .* view CAMERA" "$log" || click $((left - 24)) $((top + 177))
 xdotool mousemove $((left - 420)) $((top + 320))
 sleep 2
