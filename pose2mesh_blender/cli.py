@@ -349,12 +349,7 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
 def _bench_export(numbers: dict[str, dict], options: argparse.Namespace, terminal: Terminal) -> int:
     from .scene.bench_export import bench_export
 
-    found = numbers["export"] = bench_export(options.frames)
-    terminal.say("skeleton for {frames} frames: {rig_s:.1f} s (processor {rig_cpu_s:.1f} s), {rig_mm:.1f} mm off"
-                 .format(**found))
-    for kind in ("unity_fbx", "unity_glb", "unreal_fbx", "compact_fbx", "vat_glb"):
-        terminal.say(f"{kind.replace('_', ' .')}: {found[f'{kind}_s']:.1f} s (processor {found[f'{kind}_cpu_s']:.1f} "
-                     f"s), {found[f'{kind}_mb']:.1f} MB")
+    numbers["export"] = bench_export(options.frames, terminal.say)
     return _keep(numbers, options)
 
 
