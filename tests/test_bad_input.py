@@ -149,8 +149,8 @@ def test_no_space_left(tmp_path, demo_clip):
         limit = int(sys.argv[1])
         if limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        sys.exit(main(["solve", {str(demo_clip)!r}, "-o", {str(tmp_path / "x.npz")!r}, "--quality", "fast", "--end", "7",
-                       "--people", "1"]))
+        sys.exit(main(["solve", {str(demo_clip)!r}, "-o", {str(tmp_path / "x.npz")!r}, "--quality", "fast", "--end",
+                       "7", "--people", "1"]))
     """
 
     def attempt(limit: int) -> subprocess.CompletedProcess:

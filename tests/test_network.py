@@ -105,6 +105,9 @@ def test_torch_gives_the_same(network: Network) -> None:
     keypoints = keypoints_of(walk(6)[0], np.tile(AT, (6, 1)))
     a, b = network.lift(keypoints, INTRINSICS), other.lift(keypoints, INTRINSICS)
     np.testing.assert_allclose(a.joints, b.joints, atol=1e-4)
+    seconds = np.arange(6) / 25
+    a, b = (n.lift_take(keypoints, seconds, INTRINSICS) for n in (network, other))
+    np.testing.assert_allclose(a.joints, b.joints, atol=1e-4)
     m, n = network.mesh(a.joints, a.shape), other.mesh(b.joints, b.shape)
     np.testing.assert_allclose(m.vertices, n.vertices, atol=1e-4)
     np.testing.assert_allclose(m.rotations, n.rotations, atol=1e-3)
@@ -127,10 +130,12 @@ def test_torch_keeps_to_one_device() -> None:
             assert len({t.device.type for t in tensors if t.dim()}) <= 1, operator
             return operator(*args, **kwargs or {})
 
-    posenet, meshnet = (part.to("meta") for part in read_weights(asset_path(WEIGHTS)))
-    joints, shape, known = (torch.zeros(2, *size, device="meta") for size in ((71, 3), (16,), (1,)))
+    posenet, temporal, meshnet = (part.to("meta") for part in read_weights(asset_path(WEIGHTS)))
+    joints, shape, known, path, times = (torch.zeros(2, *size, device="meta")
+                                         for size in ((71, 3), (16,), (1,), (7, 3), (7,)))
     with torch.no_grad(), OneDevice():
-        posenet(torch.zeros(2, 71, device="meta"))
+        lifted = posenet(torch.zeros(14, 71, device="meta"))
+        temporal(*(part.view(2, 7, *part.shape[1:]) for part in (lifted[2], *lifted[:2])), path, times)
         meshnet(joints, shape, known)
 
 

@@ -136,7 +136,8 @@ def test_what_was_cancelled_is_done_by_the_next_call(take, tmp_path):
     with Take.open(tmp_path / "whole", write=True) as whole:
         resolve(whole, {0: edits}, NETWORK)
         for a, b in zip(arrays(take, 0), arrays(whole, 0)):
-            np.testing.assert_allclose(a, b, atol=2.5e-2)  # the knee of a nearly straight leg makes much of a millimetre
+            # The knee of a nearly straight leg makes much of a millimetre.
+            np.testing.assert_allclose(a, b, atol=2.5e-2)
 
 
 def test_a_process_that_dies_leaves_what_the_next_one_solves(take):

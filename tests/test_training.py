@@ -8,7 +8,9 @@ import pytest
 from pose2mesh_blender.core.body import embedded_body
 from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.placement import fit_translation
+from pose2mesh_blender.training.detector_noise import detect
 from pose2mesh_blender.training.metrics import procrustes_align, procrustes_error
+from pose2mesh_blender.training.sequences import SequenceSampler
 from pose2mesh_blender.training.synthetic import HELD_OUT, Motion, Sampler, axis_angle_to_matrix, load_motion
 
 
@@ -95,27 +97,82 @@ def test_losses_vanish_at_the_truth_and_survive_a_collapse() -> None:
     assert torch.isfinite(collapsed.grad).all()
 
 
-def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path) -> None:
+def test_takes_are_seen_as_they_move(motion: Motion) -> None:
+    """Exact takes: keypoints are projections of what moves, and nobody jumps between frames."""
+    takes = SequenceSampler(embedded_body(), motion, 1).batch(6, 20, clean=1.0, rate=30.0)
+    assert takes.joints.shape == (6, 20, 71, 3) and (takes.confidence == 1).all()
+    turn = takes.view.rotation.reshape(6, 20, 3, 3)
+    seen = J.detector_points(takes.joints @ turn.transpose(0, 1, 3, 2), 0.0) + takes.root[:, :, None]
+    np.testing.assert_allclose(seen[..., :2] / seen[..., 2:], takes.rays, atol=1e-4)
+    assert takes.path.shape == (6, 20, 3) and (takes.path[..., 2] == 1).all()
+
+
+def test_one_point_skinner_agrees_with_the_whole_body(motion: Motion) -> None:
+    body = embedded_body()
+    takes = SequenceSampler(body, motion, 3).batch(4, 3, clean=1.0)
+    for rotations, shape, joints in zip(takes.rotations, takes.shape, takes.joints):
+        vertices, skeleton = body.pose(rotations, np.tile(shape, (3, 1)))
+        np.testing.assert_allclose(joints, J.lift_points(vertices, skeleton, body), atol=1e-4)
+
+
+def test_detector_noise_lasts_and_leaves_joints_out(motion: Motion) -> None:
+    sampler = SequenceSampler(embedded_body(), motion, 4)
+    takes = sampler.batch(200, 24, rate=30.0, hardest=1.0)
+    present = takes.confidence > 0
+    assert np.isfinite(takes.rays).all() and .6 < present.mean() < .95
+    bundled = takes.definition == 1
+    assert not present[bundled][..., [18, 21]].any(), "the bundled detectors have no small toes"
+    # Two frames of a still scene are more alike than two takes of it: the error has a memory.
+    rng = np.random.default_rng(0)
+    rays = np.tile(takes.rays[:1, :1], (300, 24, 1, 1))
+    times, nothing = takes.times[:1].repeat(300, 0), np.zeros(rays.shape[:3], bool)
+    still, _ = detect(rays, nothing, np.ones(300, bool), times, rng, 1.0)
+    error = np.clip(still - rays, -.05, .05)[..., 9, 0]
+    alike, apart = (np.corrcoef(*pair)[0, 1] for pair in (error[:, 5:7].T, (error[:150, 5], error[150:, 5])))
+    assert alike > .3 > apart
+
+
+def test_template_is_exact_on_true_points(motion: Motion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The closed-form part alone finds rotations and shape from points of the body that it was fitted on."""
+    torch = pytest.importorskip("torch")
+    from pose2mesh_blender.training import fit_template
+    from pose2mesh_blender.training.pyramid import new_meshnet
+
+    body = embedded_body()
+    monkeypatch.setattr(fit_template, "SAMPLES", 1500)
+    meshnet = new_meshnet(body)
+    fit_template.fit_template(meshnet, body, motion)
+    b = Sampler(body, motion, 9, extra=np.arange(6890)).batch(40, clean=True)
+    with torch.no_grad():
+        found = meshnet.eval()(torch.from_numpy(b.joints), torch.zeros(40, 16), torch.zeros(40, 1)).numpy()
+    assert np.linalg.norm(found - b.extra, axis=-1).mean() < .008
+
+
+def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
     from pose2mesh_blender.core.network.engine import OnnxEngine
-    from pose2mesh_blender.core.network.torch_posenet import PoseNet
-    from pose2mesh_blender.training.export import export
+    from pose2mesh_blender.training import train_posenet as stage
+    from pose2mesh_blender.training.export import export, load_lifter
     from pose2mesh_blender.training.pyramid import new_meshnet
-    from pose2mesh_blender.training.runs import Run
-    from pose2mesh_blender.training.train_posenet import evaluate, train_posenet
 
+    monkeypatch.setattr(stage, "STILLS", 64)
+    monkeypatch.setattr(stage, "IN_TAKES", 48)
+    monkeypatch.setattr(stage, "LENGTHS", (4, 12))
     body = embedded_body()
-    check = Sampler(body, motion, 9).batch(200, clean=True)
+    check = SequenceSampler(body, motion, 9).batch(20, 10, clean=1.0, rate=30.0)
     torch.manual_seed(0)
-    before = evaluate(PoseNet().eval(), check)[0]
-    trained = train_posenet(body, motion, motion, tmp_path / "posenet", minutes=.25, batch=64)
-    assert evaluate(trained, check)[0] < .9 * before
-    again = Run(tmp_path / "posenet", PoseNet(), minutes=.25)
-    assert again.step > 0 and again.progress == 1
-    further = train_posenet(body, motion, motion, tmp_path / "further", minutes=.02, batch=64, start=again.average)
-    assert evaluate(further, check)[0] < .9 * before, "a run that starts from weights does not begin anew"
-    export(trained, new_meshnet(body).eval(), body, tmp_path / "out")
+    before = stage.evaluate(stage.Lifter(stage.PoseNet(), stage.TemporalNet()), check)
+    stage.train_posenet(body, motion, motion, tmp_path / "posenet", minutes=.25)
+    posenet, temporal = load_lifter(tmp_path / "posenet")
+    after = stage.evaluate(stage.Lifter(posenet, temporal), check)
+    assert after[0] < .9 * before[0] and after[2] < .9 * before[2]
+    again = stage.train_posenet(body, motion, motion, tmp_path / "posenet", minutes=.25)
+    assert stage.evaluate(again, check)[:4] == pytest.approx(after[:4], rel=.01), "a finished run is not trained again"
+    further = stage.train_posenet(body, motion, motion, tmp_path / "further", minutes=.02, start=(posenet, temporal))
+    assert stage.evaluate(further, check)[0] < .9 * before[0], "a run that starts from weights does not begin anew"
+    export(posenet, temporal, new_meshnet(body).eval(), body, tmp_path / "out")
     engine = OnnxEngine("cpu", tmp_path / "out")
-    mesh = engine.mesh(check.joints[:3])
+    joints = check.joints[0, :3]
+    mesh = engine.mesh(joints)
     assert mesh.vertices.shape == (3, 6890, 3) and np.isfinite(mesh.vertices).all()

@@ -14,6 +14,7 @@ import numpy as np
 from .body import Body
 from .edits import Edits
 from .errors import Cancelled, TakeError
+from .network.engine import Network
 from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
 from .smoothing import smoothing_of
 from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
@@ -100,7 +101,9 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
         take.set_edits(person, found)
         take.set_keypoints(person, keypoints[changed], changed, stale=changed[take.solved[changed]])
     glimpsed = set()
-    for person in edits if focus is not None and base.solved[focus] else ():
+    for person in edits:
+        if focus is None or not base.solved[focus]:
+            break
         shown = context.glimpse(person, base.seen[person], after[person], focus, base.places[person])
         if shown is not None:
             take.write_mesh(person, *shown)
@@ -115,7 +118,7 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
     for person in take.people:
         seen = base.seen[person], after[person]
         todo[person], motions[person], (rows, places) = context.difference(person, *seen, base)
-        if person in glimpsed:
+        if focus is not None and person in glimpsed:
             keep = rows != focus  # where the glimpse has put it
             rows, places, todo[person] = rows[keep], places[keep], np.setdiff1d(todo[person], focus)
         take.write_translation(person, rows, places)
@@ -157,7 +160,7 @@ def _left(take: Take, memory: Memory) -> dict[int, np.ndarray]:
 @dataclass
 class _Context:
     take: Take
-    network: object
+    network: Network
     settings: Settings
     body: Body
     memory: Memory

@@ -10,7 +10,8 @@ from . import contacts
 from .body import Body, embedded_body
 from .camera import VISIBLE, pixels_to_rays
 from .network import joints as J
-from .network.engine import Network
+from .network.engine import Lift, Network
+from .network.windows import reach
 from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
 from .refine import SPREAD, pull
 from .smoothing import pieces, smooth_track, strength
@@ -47,7 +48,8 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
                  tick: Callable[[float], None] | None = None, body: Body | None = None,
                  shape: np.ndarray | None = None, step: float | None = None,
-                 by_hand: np.ndarray | None = None, footing: contacts.Footing | None = None) -> Motion:
+                 by_hand: np.ndarray | None = None, footing: contacts.Footing | None = None,
+                 lift: Lift | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
@@ -58,17 +60,18 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     the person and step: seconds between frames, where these frames are part of more; None = as they say themselves.
     by_hand: (T, 23) bool, keypoints that a person has set: no doubt and no smoothing is to move the mesh off them.
     footing: of these rows, where they are part of a take whose contacts are known; None = find them, see `stand`.
+    lift: of these rows, as the whole take gives it; None = lift them.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
-    definition, drawn = (1.0, 1.0) if detector == "movenet" else (0.0, 0.6)  # other detectors lie in between
+    drawn = 1.0 if detector == "movenet" else 0.6  # others lie between the network's two definitions
     confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
     enough = (confidence > VISIBLE).sum(1) >= FEWEST
     joints = np.full((count, J.COUNT, 3), np.nan)
     translation, valid = np.full((count, 3), np.nan), enough.copy()
     shapes = np.zeros((count, network.shape_count), np.float32)
-    for rows in _chunks(np.flatnonzero(enough), 512):
-        lift = network.lift(keypoints[rows], intrinsics, definition)
-        joints[rows], shapes[rows] = lift.joints, lift.shape
+    if enough.any():
+        lift = lift or _lift(keypoints, timestamps, intrinsics, network, detector)
+        joints[enough], shapes = lift.joints[enough], lift.shape
     trust = confidence.mean(1)
     if shape is None:
         shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
@@ -105,6 +108,14 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     if footing is None:
         return stand([motion], [keypoints], [by_hand], timestamps, intrinsics, network)[0]
     return _hold(motion, footing, _tracks(motion, keypoints, by_hand, timestamps, intrinsics, network))
+
+
+def _lift(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
+          detector: str) -> Lift:
+    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
+    enough = (confidence > VISIBLE).sum(1) >= FEWEST
+    return network.lift_take(np.where(enough[:, None, None], keypoints, 0.0), timestamps, intrinsics,
+                             1.0 if detector == "movenet" else 0.0)
 
 
 def stand(motions: Sequence[Motion], keypoints: Sequence[np.ndarray], by_hand: Sequence[np.ndarray],
@@ -224,9 +235,15 @@ def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.nda
     rows = slice(first, last + 1)
     if footing is None:  # contacts are for whole takes to find
         settings = replace(settings, feet=False)
+    # The lifter looks farther than anything else and costs least. It starts where one of its windows would.
+    far = reach(timestamps)
+    start = max(0, first - far) // far * far
+    around = slice(start, last + 1 + far)
+    lift = _lift(keypoints[around], timestamps[around], intrinsics, network, detector)
+    lift = Lift(lift.joints[first - start:last + 1 - start], lift.shape[first - start:last + 1 - start])
     return solve_motion(keypoints[rows], timestamps[rows], intrinsics, network, settings, detector, body=body,
                         shape=shape, step=_step(timestamps), by_hand=None if by_hand is None else by_hand[rows],
-                        footing=None if footing is None else footing.part(first, last))
+                        footing=None if footing is None else footing.part(first, last), lift=lift)
 
 
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:

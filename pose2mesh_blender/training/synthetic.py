@@ -10,7 +10,8 @@ import numpy as np
 from ..core.body import Body
 from ..core.camera import Normalised, normalise
 from ..core.network import joints as J
-from ..core.skeletons import BODY23_FLIP, SMPL24, SMPL24_PARENTS, flip_permutation
+from ..core.skeletons import SMPL24, SMPL24_PARENTS, flip_permutation
+from .detector_noise import detect
 
 HELD_OUT = re.compile(r"cmu_(05_|13_|14_|139_|140_|salsa_2|indian_1)")
 MIRROR = np.diag([-1.0, 1.0, 1.0]).astype(np.float32)
@@ -55,28 +56,36 @@ class Motion:
     clip: np.ndarray  # (F,) clip number
     distinct: np.ndarray  # indices of poses that differ by at least ~9 cm from each other
     fps: float = 30.0
+    root: np.ndarray | None = None  # (F, 3) pelvis, metres, y up
 
 
 def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1) -> Motion:
     """Reads `*_smpl24_30fps.npz` files; `held_out` picks the test subjects, else all others."""
-    local, clip, count = [], [], 0
+    local, root = [np.zeros((0, 24, 3, 3), np.float32)], [np.zeros((0, 3), np.float32)]
+    clip, count = [np.zeros(0, int)], 0
     for path in paths:
         with np.load(path, allow_pickle=False) as z:
-            align = _align(z["rest_joints"], body.J_template)
+            align = rest_alignment(z["rest_joints"], body.J_template)
             for name, start, length in zip(z["clip_name"], z["clip_start"], z["clip_len"]):
                 if bool(HELD_OUT.match(str(name))) == held_out:
                     r = axis_angle_to_matrix(z["poses"][start:start + length:stride].astype(np.float32))
-                    for j in range(24):
-                        p = SMPL24_PARENTS[j]
-                        r[:, j] = (align[p].T if p >= 0 else np.eye(3)) @ r[:, j] @ align[j]
-                    local.append(r.astype(np.float32))
+                    local.append(realigned(r, align))
+                    root.append(z["trans"][start:start + length:stride].astype(np.float32))
                     clip.append(np.full(len(r), count))
                     count += 1
     rotations, clips = np.concatenate(local), np.concatenate(clip)
-    return Motion(rotations, clips, _distinct(rotations, body), 30.0 / stride)
+    return Motion(rotations, clips, distinct_poses(rotations, body), 30.0 / stride, np.concatenate(root))
 
 
-def _align(source_rest: np.ndarray, target_rest: np.ndarray) -> np.ndarray:
+def realigned(local: np.ndarray, align: np.ndarray) -> np.ndarray:
+    """Local rotations (F, 24, 3, 3) on another rest pose -> the same poses on ours, by `rest_alignment` (24, 3, 3)."""
+    out = np.empty(local.shape, np.float32)
+    for j, p in enumerate(SMPL24_PARENTS):
+        out[:, j] = (align[p].T if p >= 0 else np.eye(3)) @ local[:, j] @ align[j]
+    return out
+
+
+def rest_alignment(source_rest: np.ndarray, target_rest: np.ndarray) -> np.ndarray:
     """(24, 3, 3): per joint the rotation from our rest bone direction to the mocap's; limbs only."""
     align = np.tile(np.eye(3), (24, 1, 1))
     for j, child in ((1, 4), (2, 5), (4, 7), (5, 8), (7, 10), (8, 11), (16, 18), (17, 19), (18, 20), (19, 21), (20, 22),
@@ -87,7 +96,7 @@ def _align(source_rest: np.ndarray, target_rest: np.ndarray) -> np.ndarray:
     return align
 
 
-def _distinct(local: np.ndarray, body: Body, threshold: float = 0.09) -> np.ndarray:
+def distinct_poses(local: np.ndarray, body: Body, threshold: float = 0.09) -> np.ndarray:
     """Greedy thinning, yaw kept out by using the pelvis frame."""
     r = local.copy()
     r[:, 0] = np.eye(3)
@@ -104,7 +113,18 @@ def _distinct(local: np.ndarray, body: Body, threshold: float = 0.09) -> np.ndar
         kept[n] = p[i, :22]
         n += 1
         keep.append(i)
-    return np.array(keep)
+    return np.array(keep, int)
+
+
+def seated(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 6, 3, 3) local rotations of LEGS on a chair, kneeling or squatting."""
+    v = np.zeros((n, 6, 3), np.float32)  # hips, knees, ankles; left, right
+    v[:, :2, 0] = -rng.uniform(1.0, 1.9, (n, 1)) + rng.normal(0, .12, (n, 2))
+    spread = rng.uniform(-.1, .5, (n, 2))
+    v[:, 0, 2], v[:, 1, 2] = spread[:, 0], -spread[:, 1]
+    v[:, 2:4, 0] = rng.uniform(.4, 2.3, (n, 1)) + rng.normal(0, .2, (n, 2))
+    v[:, 4:, 0] = rng.normal(0, .2, (n, 2))
+    return axis_angle_to_matrix(v)
 
 
 class Skinner:
@@ -172,7 +192,7 @@ class Sampler:
             local[np.ix_(swap, group)] = m.local[pick(len(swap))][:, group]
         sit = np.flatnonzero(rng.random(n) < .06)
         if len(sit):
-            local[np.ix_(sit, LEGS)] = self._seated(len(sit))
+            local[np.ix_(sit, LEGS)] = seated(len(sit), rng)
         stand = np.flatnonzero(rng.random(n) < .1)  # mocap thinned for variety has few straight legs
         local[np.ix_(stand, LEGS)] = axis_angle_to_matrix(rng.normal(0, .07, (len(stand), 6, 3)).astype(np.float32))
         jitter = np.flatnonzero(rng.random(n) < .5)
@@ -185,16 +205,6 @@ class Sampler:
         flip = np.flatnonzero(rng.random(n) < .5)
         local[flip] = MIRROR @ local[np.ix_(flip, SMPL_FLIP)] @ MIRROR
         return local
-
-    def _seated(self, n: int) -> np.ndarray:
-        rng = self.rng
-        v = np.zeros((n, 6, 3), np.float32)  # hips, knees, ankles; left, right
-        v[:, :2, 0] = -rng.uniform(1.0, 1.9, (n, 1)) + rng.normal(0, .12, (n, 2))
-        spread = rng.uniform(-.1, .5, (n, 2))
-        v[:, 0, 2], v[:, 1, 2] = spread[:, 0], -spread[:, 1]
-        v[:, 2:4, 0] = rng.uniform(.4, 2.3, (n, 1)) + rng.normal(0, .2, (n, 2))
-        v[:, 4:, 0] = rng.normal(0, .2, (n, 2))
-        return axis_angle_to_matrix(v)
 
     def shapes(self, n: int) -> np.ndarray:
         shape = self.rng.normal(size=(n, len(self.body.shapedirs))).astype(np.float32)
@@ -212,8 +222,10 @@ class Sampler:
         yaw[anyway] = yaw[anyway] @ axis_angle_to_matrix(rng.normal(0, 1.2, (len(anyway), 3)).astype(np.float32))
         return np.diag([1, -1, -1]).astype(np.float32) @ roll @ pitch @ yaw
 
-    def batch(self, n: int, clean: bool = False, frames: np.ndarray | None = None) -> Batch:
-        """frames: exact frames of the motion to use (evaluation) instead of random, augmented ones."""
+    def batch(self, n: int, clean: bool = False, frames: np.ndarray | None = None, hardest: float | None = None
+              ) -> Batch:
+        """frames: exact frames of the motion to use (evaluation) instead of random, augmented ones; hardest: see
+        `detector_noise.detect`."""
         rng = self.rng
         shape = self.shapes(n)
         local = self.poses(n, frames)
@@ -231,7 +243,9 @@ class Sampler:
         rays, confidence = seen[..., :2] / np.maximum(seen[..., 2:], .2), np.ones((n, 23))
         if not clean:
             rays = rays * np.exp(rng.normal(0, .12, (n, 1, 1)))
-            rays, confidence = self._detect(rays, hidden(points, root, seen), definition > 0)
+            behind = hidden(points, root, seen)[:, None]
+            rays, confidence = detect(rays[:, None], behind, definition > 0, np.zeros((n, 1)), rng, hardest)
+            rays, confidence = rays[:, 0], confidence[:, 0]
         view = normalise(rays, confidence)
         turn = view.rotation.transpose(0, 2, 1).astype(np.float32)  # real -> virtual axes
 
@@ -239,43 +253,6 @@ class Sampler:
             return p @ turn.transpose(0, 2, 1)
 
         return Batch(view, definition, turned(points), turned(extra), turn[:, None] @ rotations, shape)
-
-    def _detect(self, rays: np.ndarray, occluded: np.ndarray, bundled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A detector's noise, left-right errors, drop-outs and scores; sizes from trials on rendered bodies."""
-        rng, n = self.rng, len(rays)
-        size = np.ptp(rays, axis=1).max(1)[:, None, None]
-        sigma = np.array([.012] * 5 + [.014] * 2 + [.012] * 4 + [.016] * 2 + [.012] * 2 + [.01] * 2 + [.013] * 6)
-        quality = np.exp(rng.normal(0, .4, (n, 1)))
-        spread = sigma * quality * np.where(occluded, 2.6, 1.0)
-        miss = rng.random((n, 23)) < np.where(occluded, .1, .012)
-        spread = np.where(miss, rng.uniform(.06, .2, (n, 23)), spread)
-        heavy = 1 / np.sqrt(rng.gamma(3, 1 / 3, (n, 23)))  # student-t with 6 degrees of freedom
-        rays = rays + rng.normal(size=(n, 23, 2)) * (spread * heavy)[..., None] * size
-        level = np.where(bundled[:, None], .56, .8)
-        confidence = level * np.where(miss, rng.uniform(.25, .8, (n, 23)), np.where(occluded, .55, 1.0))
-        confidence = np.clip(confidence + rng.normal(0, .11, (n, 23)), .05, 1)
-        for pairs, chance in ((slice(5, 23), .02), (slice(11, 23), .02), (slice(5, 11), .015)):
-            rows = np.flatnonzero(rng.random(n) < chance)
-            joints = np.arange(23)[pairs]
-            source = BODY23_FLIP[joints]
-            rays[np.ix_(rows, joints)], confidence[np.ix_(rows, joints)] = (rays[np.ix_(rows, source)],
-                                                                            confidence[np.ix_(rows, source)])
-        confidence[rng.random(n) < .4, 17:] = 0
-        confidence[np.ix_(np.flatnonzero(bundled | (rng.random(n) < .2)), [18, 21])] = 0
-        confidence[np.ix_(np.flatnonzero(rng.random(n) < .05), range(5))] = 0
-        rate = np.where(rng.random(n) < .3, rng.uniform(.03, .35, n), 0)[:, None]
-        confidence[rng.random((n, 23)) < rate] = 0
-        y = rays[..., 1]
-        low, high = y.min(1, keepdims=True), y.max(1, keepdims=True)
-        cut = np.where(rng.random((n, 1)) < .12, rng.uniform(.3, 1, (n, 1)), 2)
-        confidence[y > low + cut * (high - low)] = 0
-        x = rays[..., 0]
-        low, high = x.min(1, keepdims=True), x.max(1, keepdims=True)
-        cut = np.where(rng.random((n, 1)) < .04, rng.uniform(.5, 1, (n, 1)), 2)
-        confidence[x > low + cut * (high - low)] = 0
-        few = (confidence > 0).sum(1) < 4
-        confidence[few] = np.maximum(confidence[few], .3)
-        return rays, confidence
 
 
 def detector_view(points: np.ndarray, root: np.ndarray, definition: np.ndarray) -> np.ndarray:

@@ -10,13 +10,17 @@ from ..core.body import Body
 from ..core.network.features import features
 from ..core.network.torch_meshnet import MeshNet
 from ..core.network.torch_posenet import PoseNet
+from . import parallel
+from .export import load_lifter
+from .fit_template import fit_template
 from .losses import MeshLoss
 from .metrics import procrustes_error
 from .pyramid import new_meshnet
 from .runs import Run
 from .synthetic import Batch, Motion, Sampler
 
-TEMPLATE_FIRST = 0.3  # share of the time in which only the skinned template learns
+TRUE_SHARE = .3  # share of samples with (nearly) true joints
+FITTED = ("shape_base", "rotation_base", "turns", "growth")  # in closed form, see fit_template.py
 
 
 def mesh_inputs(b: Batch, posenet: PoseNet | None, rng: np.random.Generator, true_share: float
@@ -31,7 +35,7 @@ def mesh_inputs(b: Batch, posenet: PoseNet | None, rng: np.random.Generator, tru
     shape += torch.from_numpy((rng.normal(size=shape.shape) * .3).astype(np.float32))
     if posenet is not None and not true.all():
         with torch.no_grad():
-            predicted, guess = posenet(torch.from_numpy(features(b.view, b.definition)))
+            predicted, guess, _ = posenet(torch.from_numpy(features(b.view, b.definition)))
         lifted = torch.from_numpy(~true)
         joints[lifted], shape[lifted] = predicted[lifted], guess[lifted]
     known = torch.from_numpy((rng.random((n, 1)) < np.where(true, .3, .8)[:, None]).astype(np.float32))
@@ -40,49 +44,53 @@ def mesh_inputs(b: Batch, posenet: PoseNet | None, rng: np.random.Generator, tru
 
 def load_posenet(folder: Path) -> PoseNet | None:
     """The averaged PoseNet of a run, finished or not."""
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return None
-    return PoseNet.from_state(torch.load(path, weights_only=True)["average"])
+    return load_lifter(folder)[0] if (folder / "checkpoint.pt").exists() else None
 
 
 def train_meshnet(body: Body, motion: Motion, test: Motion, posenet_folder: Path, folder: Path, minutes: float,
-                  batch: int = 16, seed: int = 0, rate: float = 1e-3, start: MeshNet | None = None) -> MeshNet:
+                  batch: int = 16, seed: int = 0, rate: float = 1e-3, start: MeshNet | None = None,
+                  device: str = "cpu") -> MeshNet:
     """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 250 steps.
 
-    start: a new run begins with this network instead of a random one, and trains all of it from the first step.
+    start: a new run begins with this network instead of one whose template has just been fitted; device: see
+    parallel.start.
     """
-    run = Run(folder, start or new_meshnet(body), minutes, rate)
+    model = start or new_meshnet(body)
+    if start is None and not (folder / "checkpoint.pt").exists():
+        fit_template(model, body, motion, seed)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(FITTED))
+    model.to(device)
+    run = Run(folder, model, minutes, rate)
     every = np.arange(6890)
-    sampler = Sampler(body, motion, seed + run.step, extra=every)
+    sampler = Sampler(body, motion, seed + run.step + parallel.APART * parallel.rank(), extra=every)
     held_out = Sampler(body, test, seed=54321, extra=every)
     check = held_out.batch(200, frames=held_out.rng.choice(test.distinct, 200))
-    criterion = MeshLoss(body)
+    criterion = MeshLoss(body).to(device)
     posenet = load_posenet(posenet_folder)
     while run.progress < 1:
-        refine = start is not None or run.progress >= TEMPLATE_FIRST
-        b = sampler.batch(batch if refine else 2 * batch)
-        model = run.model.train()
-        truth = torch.from_numpy(b.extra)
-        joints, shape, known = mesh_inputs(b, posenet, sampler.rng, .45)
+        b = sampler.batch(batch)
+        model.train()
+        truth, true_rotations, true_shape = (torch.from_numpy(x).to(device) for x in (b.extra, b.rotations, b.shape))
+        joints, shape, known = (x.to(device) for x in mesh_inputs(b, posenet, sampler.rng, TRUE_SHARE))
         frame, z, rotations, used = model.encode(joints, shape, known)
         base = model.skin(rotations, used)
         local = truth @ frame
-        loss = (base - local).abs().mean() * (1 if not refine else .5)
-        loss = loss + .05 * (frame[:, None] @ rotations - torch.from_numpy(b.rotations)).abs().mean()
-        loss = loss + .002 * (used - torch.from_numpy(b.shape)).square().mean()
-        if refine:
-            # The template is a fixed start for the graph network: its own loss above teaches it.
-            v = base.detach() + model.refine(base.detach(), z)
-            loss = loss + criterion(v - (model.pelvis @ v)[:, None], local)["total"]
+        loss = .5 * (base - local).abs().mean()
+        loss = loss + .05 * (frame[:, None] @ rotations - true_rotations).abs().mean()
+        loss = loss + .002 * (used - true_shape).square().mean()
+        # The template is a fixed start for the graph network: its own loss above teaches it.
+        v = base.detach() + model.refine(base.detach(), z)
+        loss = loss + criterion(v - (model.pelvis @ v)[:, None], local)["total"]
         run.update(loss)
         if run.step % 250 == 0:
             posenet = load_posenet(posenet_folder)
+        if run.step % 250 == 0 and parallel.rank() == 0:
             print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  loss {loss.item():.4f}  "
-                  + "  ".join(evaluate(run.average, posenet, check)), flush=True)
+                  + "  ".join(evaluate(run.result, posenet, check)), flush=True)
             run.save()
     run.save()
-    return run.average
+    return run.result
 
 
 @torch.no_grad()
@@ -96,7 +104,7 @@ def evaluate(model: MeshNet, posenet: PoseNet | None, b: Batch) -> list[str]:
         if net is None:
             joints, shape, known = torch.from_numpy(b.joints), torch.from_numpy(b.shape), torch.zeros(len(b.joints), 1)
         else:
-            joints, shape = net(torch.from_numpy(features(b.view, b.definition)))
+            joints, shape, _ = net(torch.from_numpy(features(b.view, b.definition)))
             known = torch.ones(len(joints), 1)
         errors = []
         for i in range(0, len(joints), 50):

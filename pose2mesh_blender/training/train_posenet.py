@@ -1,55 +1,132 @@
-"""Trains PoseNet on samples drawn as it goes."""
+"""Trains PoseNet and its temporal part together, on samples drawn as it goes."""
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from ..core.body import Body
 from ..core.network import joints as J
 from ..core.network.features import features
-from ..core.network.torch_posenet import PoseNet, PoseNetConfig
+from ..core.network.torch_posenet import PoseNet, PoseNetConfig, TemporalConfig, TemporalNet
+from . import parallel
+from .datasets.pairs import PairSampler
 from .metrics import procrustes_error
 from .runs import Run
-from .synthetic import Motion, Sampler
+from .sequences import SequenceSampler, Takes
+from .synthetic import Motion
 
 # Ends of limbs matter most to the eye and are hardest.
 WEIGHTS = np.ones(J.COUNT, np.float32)
 ENDS = ("wrist", "ankle", "hand", "foot", "knee", "elbow")
 WEIGHTS[[i for i, n in enumerate(J.NAMES) if any(end in n for end in ENDS)]] = 1.3
+CLEAN = 0.2  # share of takes with exact keypoints
+SPEED = 2.0  # weight of the change from frame to frame: what the eye sees as jitter
+STILLS, IN_TAKES = 448, 672  # single frames and frames of takes a step
+LENGTHS = (4, 12, 24, 48, 48, 64)  # frames a take
+PICTURES = 160  # of the single frames: pictures of datasets, where there are any
 
 
-def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minutes: float, batch: int = 256,
-                  seed: int = 0, rate: float = 1e-3, start: PoseNet | None = None) -> PoseNet:
-    """Trains (or resumes) for `minutes` in all; returns the averaged network. Prints one line every 500 steps.
+class Lifter(nn.Module):
+    """Both parts, trained as one."""
 
-    start: a new run begins with this network instead of a random one.
+    def __init__(self, posenet: PoseNet, temporal: TemporalNet):
+        super().__init__()
+        self.posenet, self.temporal = posenet, temporal
+
+    def forward(self, inputs: Tensor, takes: int, frames: int, path: Tensor, times: Tensor
+                ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """inputs (N, 71): stills, then takes x frames rows of takes -> PoseNet's joints and shape of all rows, the
+        takes' joints (takes, frames, 71, 3) and shape with time."""
+        joints, shape, hidden = self.posenet(inputs)
+        size, last = (takes, frames), slice(len(inputs) - takes * frames, None)
+        over_time = self.temporal(hidden[last].view(*size, -1), joints[last].view(*size, J.COUNT, 3),
+                                  shape[last].view(*size, -1), path, times)
+        return joints, shape, *over_time
+
+
+def deepened(posenet: PoseNet, blocks: int) -> PoseNet:
+    """The same function with more residual blocks, which begin as nothing."""
+    config = PoseNetConfig(posenet.config.width, blocks, posenet.config.shape)
+    model = PoseNet(config)
+    for i in range(posenet.config.blocks, blocks):
+        for parameter in model.get_submodule(f"blocks.{i}.linear2").parameters():
+            nn.init.zeros_(parameter)
+    model.load_state_dict(posenet.state_dict(), strict=False)
+    return model
+
+
+def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minutes: float, seed: int = 0,
+                  rate: float = 1e-3, start: tuple[PoseNet, TemporalNet | None] | None = None,
+                  pictures: PairSampler | None = None, device: str = "cpu") -> Lifter:
+    """Trains (or resumes) for `minutes` in all; returns the averaged networks. Prints one line every 500 steps.
+
+    start: a new run begins with these networks instead of random ones; device: see parallel.start.
     """
-    run = Run(folder, start or PoseNet(PoseNetConfig(shape=len(body.shapedirs))), minutes, rate)
-    sampler = Sampler(body, motion, seed + run.step)
-    held_out = Sampler(body, test, seed=12345)
-    frames = held_out.rng.choice(test.distinct, 1500)
-    checks = {"noisy": held_out.batch(1500, frames=frames), "clean": held_out.batch(1500, clean=True, frames=frames)}
-    weights = torch.from_numpy(WEIGHTS)[:, None]
+    config = PoseNetConfig(shape=len(body.shapedirs))
+    posenet = deepened(start[0], max(config.blocks, start[0].config.blocks)) if start else PoseNet(config)
+    temporal = start[1] if start and start[1] else TemporalNet(TemporalConfig(posenet.config.width,
+                                                                              shape=posenet.config.shape))
+    run = Run(folder, Lifter(posenet, temporal).to(device), minutes, rate)
+    sampler = SequenceSampler(body, motion, seed + run.step + parallel.APART * parallel.rank())
+    held_out = SequenceSampler(body, test, seed=12345)
+    centres = held_out.rng.choice(test.distinct, 60)
+    checks = {name: held_out.batch(60, 48, share, centres, 30.0, 1.0) for name, share in (("noisy", 0), ("clean", 1))}
+
+    def tensor(x: np.ndarray) -> Tensor:
+        return torch.from_numpy(x).to(device)
+
+    weights = tensor(WEIGHTS)[:, None]
     while run.progress < 1:
-        b = sampler.batch(batch)
-        joints, shape = run.model.train()(torch.from_numpy(features(b.view, b.definition)))
-        loss = ((joints - torch.from_numpy(b.joints)).abs() * weights).mean()
-        run.update(loss + 0.003 * (shape - torch.from_numpy(b.shape)).square().mean())
-        if run.step % 500 == 0:
-            scores = ["{} {:.1f} / {:.1f}".format(name, *evaluate(run.average, c)) for name, c in checks.items()]
-            print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  loss {loss.item() * 1000:.1f} mm  "
-                  f"MPJPE / PA: {', '.join(scores)}", flush=True)
+        stills = sampler.batch(STILLS // 2, 2, CLEAN, rate=0.5)
+        frames = int(sampler.rng.choice(LENGTHS))
+        count = IN_TAKES // frames
+        takes = sampler.batch(count, frames, CLEAN)
+        every = np.concatenate([x.joints.reshape(-1, J.COUNT, 3) for x in (stills, takes)])
+        shapes = np.concatenate([np.repeat(stills.shape, 2, 0), np.repeat(takes.shape, frames, 0)])
+        inputs = np.concatenate([frame_features(stills), frame_features(takes)])
+        if pictures:
+            inputs[:PICTURES], every[:PICTURES], shapes[:PICTURES] = pictures.batch(PICTURES)
+        with torch.autocast(torch.device(device).type, torch.bfloat16):
+            joints, shape, in_time, shape_in_time = run.model.train()(
+                tensor(inputs), count, frames, tensor(takes.path), tensor(takes.times))
+        seen = tensor(np.concatenate([np.ones(STILLS, np.float32), takes.path[..., 2].ravel()]))
+        truth = tensor(takes.joints)
+        alone = (((joints - tensor(every)).abs() * weights).mean((1, 2)) * seen).mean()
+        together = ((in_time - truth).abs() * weights).mean()
+        step = tensor(np.diff(takes.times, axis=1) * 30)[..., None, None]
+        jitter = ((in_time.diff(dim=1) - truth.diff(dim=1)).abs() * weights / step).mean()
+        shapeless = (((shape - tensor(shapes)).square().mean(1)) * seen).mean() + (
+            shape_in_time - tensor(takes.shape)[:, None]).square().mean()
+        run.update(alone + together + SPEED * jitter + 0.003 * shapeless)
+        if run.step % 500 == 0 and parallel.rank() == 0:
+            print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  mm: one frame {alone.item() * 1000:.1f}"
+                  f"  take {together.item() * 1000:.1f}  speed {jitter.item() * 1000:.2f}  MPJPE / PA (in time): "
+                  + ", ".join("{} {:.1f} / {:.1f} ({:.1f} / {:.1f}, acceleration {:.1f} -> {:.1f})".format(
+                      name, *evaluate(run.result, check)) for name, check in checks.items()), flush=True)
             run.save()
     run.save()
-    return run.average
+    return run.result
+
+
+def frame_features(takes: Takes) -> np.ndarray:
+    """PoseNet's input (G * T, 71) for all frames of the takes."""
+    return features(takes.view, np.repeat(takes.definition, takes.times.shape[1]))
 
 
 @torch.no_grad()
-def evaluate(model: PoseNet, b) -> tuple[float, float]:
-    """MPJPE and PA-MPJPE, mm, over the 17 H36M joints."""
-    joints = model.eval()(torch.from_numpy(features(b.view, b.definition)))[0].numpy()[:, J.H36M]
-    truth = b.joints[:, J.H36M]
-    plain = np.linalg.norm(joints - truth, axis=-1)
-    return float(plain.mean() * 1000), float(procrustes_error(joints, truth).mean() * 1000)
+def evaluate(model: Lifter, takes: Takes) -> list[float]:
+    """MPJPE and PA-MPJPE over the 17 H36M joints, mm, of single frames and with time; acceleration error of both."""
+    size = takes.times.shape
+    joints, _, in_time, _ = model.eval()(torch.from_numpy(frame_features(takes)), *size, torch.from_numpy(takes.path),
+                                         torch.from_numpy(takes.times))
+    truth, seen = takes.joints[:, :, J.H36M], takes.path[..., 2].ravel() > 0
+    out, acceleration = [], []
+    for found in (joints.view(*size, J.COUNT, 3), in_time):
+        found = found[:, :, J.H36M].numpy()
+        flat, true = found.reshape(-1, 17, 3)[seen], truth.reshape(-1, 17, 3)[seen]
+        out += [np.linalg.norm(flat - true, axis=-1).mean() * 1000, procrustes_error(flat, true).mean() * 1000]
+        acceleration.append(np.linalg.norm(np.diff(found - truth, 2, axis=1), axis=-1).mean() * 1000)
+    return [float(x) for x in out + acceleration]

@@ -10,7 +10,6 @@ from . import icons, jobs, queue
 from .properties import settings_of
 from .text import label, wrapped
 
-
 # Blender's stubs want literals here, which a class that is mixed in cannot promise.
 SPACE: Any = "VIEW_3D"
 REGION: Any = "UI"

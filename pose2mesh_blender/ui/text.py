@@ -10,7 +10,7 @@ from bpy.app.translations import pgettext_iface, pgettext_rpt
 
 def say(message: str, *values: Any, **named: Any) -> str:
     """A translated report or label; values go where its {} are."""
-    return pgettext_rpt(message).format(*values, **named)
+    return str(pgettext_rpt(message)).format(*values, **named)  # type: ignore[func-returns-value]
 
 
 def label(message: str, *values: Any) -> str:

@@ -1,6 +1,7 @@
 """The Pose2Mesh network behind one interface: ONNX Runtime by default, torch where it has a GPU. No `bpy` module use.
 
-2D keypoints -> `lift` (PoseNet) -> 3D joints -> `mesh` (MeshNet: template, then surface) -> vertices.
+2D keypoints -> `lift_take` (PoseNet, then its temporal part) -> 3D joints -> `mesh` (MeshNet: template, then surface)
+-> vertices. `lift` is PoseNet alone, for stills.
 """
 from __future__ import annotations
 
@@ -13,12 +14,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ..assets import asset_path, load_index, models_dir
-from ..camera import normalise, pixels_to_rays
+from ..camera import Normalised, normalise, pixels_to_rays
 from ..detection.sessions import PROVIDERS, OnnxNetwork, providers_for
 from ..errors import DeviceError
-from .features import features
+from .features import features, mirror_features, path_features
+from .joints import FLIP
+from .windows import over_windows
 
-POSENET, TEMPLATE, SURFACE = "pose2mesh_posenet.onnx", "pose2mesh_template.onnx", "pose2mesh_surface.onnx"
+POSENET, TEMPORAL = "pose2mesh_posenet.onnx", "pose2mesh_temporal.onnx"
+TEMPLATE, SURFACE = "pose2mesh_template.onnx", "pose2mesh_surface.onnx"
 WEIGHTS = "pose2mesh.safetensors"  # the same for torch
 LEGS = np.array([[1, 4, 7], [2, 5, 8]])  # smpl24: hip, knee, ankle; left and right
 TOES = (10, 11)
@@ -45,7 +49,7 @@ class Network(ABC):
 
     @property
     def hashes(self) -> dict[str, str]:
-        names = (POSENET, TEMPLATE, SURFACE) if self.engine == "onnx" else (WEIGHTS,)
+        names = (POSENET, TEMPORAL, TEMPLATE, SURFACE) if self.engine == "onnx" else (WEIGHTS,)
         return {e["file"]: e["sha256"] for e in load_index()["assets"] if e["file"] in names}
 
     def lift(self, keypoints: np.ndarray, intrinsics: np.ndarray, definition: float = 1.0) -> Lift:
@@ -53,10 +57,30 @@ class Network(ABC):
 
         definition: 1 for the bundled detectors' idea of hips, knees and ankles, 0 for keypoints from elsewhere.
         """
-        keypoints = np.asarray(keypoints, np.float64)
-        confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
-        view = normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence)
-        joints, shape = self.lift_features(features(view, definition))
+        view = _view(keypoints, intrinsics)
+        joints, shape, _ = (_pair(x) for x in self.lift_features(_with_mirror(features(view, definition))))
+        joints, shape = _unmirrored(joints), shape.mean(0)
+        return Lift(joints @ view.rotation.transpose(0, 2, 1).astype(np.float32), shape)
+
+    def lift_take(self, keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, definition: float = 1.0
+                  ) -> Lift:
+        """The same for one person over a whole take, every frame with its neighbours in mind; timestamps (T,) seconds.
+
+        Frames without keypoints are filled in from those around them.
+        """
+        view = _view(keypoints, intrinsics)
+        joints, shape, hidden = (_pair(x) for x in self.lift_features(_with_mirror(features(view, definition))))
+        seconds = np.asarray(timestamps, np.float64)
+
+        def solve(rows: np.ndarray) -> tuple[np.ndarray, ...]:
+            part = Normalised(*(a[rows] for a in view))
+            times = (seconds[rows] - seconds[rows[0]]).astype(np.float32)
+            path = np.concatenate([path_features(part, (1, len(rows)))] * 2)
+            path[1, :, 0] *= -1
+            found = self._in_time(hidden[:, rows], joints[:, rows], shape[:, rows], path, np.stack([times, times]))
+            return _unmirrored(found[0]), found[1].mean(0)
+
+        joints, shape = over_windows(solve, seconds)
         return Lift(joints @ view.rotation.transpose(0, 2, 1).astype(np.float32), shape)
 
     def mesh(self, joints: np.ndarray, shape: np.ndarray | None = None, legs: np.ndarray | None = None) -> Mesh:
@@ -89,8 +113,14 @@ class Network(ABC):
         return self._template(np.ascontiguousarray(joints, np.float32), shape, known)
 
     @abstractmethod
-    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """PoseNet itself: features (N, 71) -> joints (N, 71, 3) in the virtual camera's axes, shape (N, K)."""
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """PoseNet itself: features (N, 71) -> joints (N, 71, 3) in the virtual camera's axes, shape (N, K) and the
+        hidden layer that the temporal part reads (N, W)."""
+
+    @abstractmethod
+    def _in_time(self, hidden: np.ndarray, joints: np.ndarray, shape: np.ndarray, path: np.ndarray, times: np.ndarray
+                 ) -> tuple[np.ndarray, np.ndarray]:
+        """PoseNet's temporal part on takes (B, T, ...): better joints and shape; path and times see features.py."""
 
     @abstractmethod
     def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
@@ -110,18 +140,23 @@ class OnnxEngine(Network):
         """folder: where another network was exported to; None = the bundled one."""
         self.device = device if device != "auto" else _name_of(providers_for("auto")[0])
         self._networks = [OnnxNetwork(folder / name if folder else asset_path(name), device, spin=True)
-                          for name in (POSENET, TEMPLATE, SURFACE)]
+                          for name in (POSENET, TEMPORAL, TEMPLATE, SURFACE)]
         self.shape_count = self._networks[0].outputs[1].shape[1]
 
-    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        joints, shape = self._networks[0].run(inputs)
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        joints, shape, hidden = self._networks[0].run(inputs)
+        return joints, shape, hidden
+
+    def _in_time(self, hidden: np.ndarray, joints: np.ndarray, shape: np.ndarray, path: np.ndarray, times: np.ndarray
+                 ) -> tuple[np.ndarray, np.ndarray]:
+        joints, shape = self._networks[1].run(hidden, joints, shape, path, times)
         return joints, shape
 
     def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-        return self._networks[1].run(joints, shape, known)
+        return self._networks[2].run(joints, shape, known)
 
     def _surface(self, frame: np.ndarray, latent: np.ndarray, rotations: np.ndarray) -> np.ndarray:
-        return self._networks[2].run(frame, latent, rotations)[0]
+        return self._networks[3].run(frame, latent, rotations)[0]
 
 
 def load_network(device: str = "auto") -> Network:
@@ -147,6 +182,27 @@ def load_network(device: str = "auto") -> Network:
     from .torch_engine import TorchEngine
 
     return TorchEngine(device)
+
+
+def _view(keypoints: np.ndarray, intrinsics: np.ndarray) -> Normalised:
+    keypoints = np.asarray(keypoints, np.float64)
+    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
+    return normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence)
+
+
+def _with_mirror(inputs: np.ndarray) -> np.ndarray:
+    """(N, F) -> (2 N, F). Every person is also lifted in a mirror and both answers are averaged: a millimetre better,
+    and mirrored footage gives the mirrored mesh."""
+    return np.concatenate([inputs, mirror_features(inputs)])
+
+
+def _pair(outputs: np.ndarray) -> np.ndarray:
+    return outputs.reshape(2, -1, *outputs.shape[1:])
+
+
+def _unmirrored(joints: np.ndarray) -> np.ndarray:
+    """(2, N, 71, 3), the second seen in a mirror -> the mean (N, 71, 3)."""
+    return (joints[0] + joints[1][:, FLIP] * np.array([-1, 1, 1], np.float32)) / 2
 
 
 def _name_of(provider: str) -> str:

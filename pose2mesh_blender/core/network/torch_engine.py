@@ -14,7 +14,7 @@ from ..body import Body, load_body
 from ..errors import AssetError, DeviceError
 from .engine import WEIGHTS, Network
 from .torch_meshnet import MeshNet, MeshNetConfig
-from .torch_posenet import PoseNet
+from .torch_posenet import PoseNet, TemporalNet
 
 
 def torch_device(device: str) -> str:
@@ -28,8 +28,8 @@ def torch_device(device: str) -> str:
     return name
 
 
-def read_weights(path: Path, body: Body | None = None) -> tuple[PoseNet, MeshNet]:
-    """Both networks from a .safetensors file written by `training.export`. Refuses missing and unexpected tensors.
+def read_weights(path: Path, body: Body | None = None) -> tuple[PoseNet, TemporalNet, MeshNet]:
+    """The networks from a .safetensors file written by `training.export`. Refuses missing and unexpected tensors.
 
     body: the one that the network was trained on, None = the bundled one.
     """
@@ -46,6 +46,7 @@ def read_weights(path: Path, body: Body | None = None) -> tuple[PoseNet, MeshNet
 
     meshnet = {k: tuple(v) if isinstance(v, list) else v for k, v in config["meshnet"].items()}
     return (PoseNet.from_state(part("posenet.")),
+            TemporalNet.from_state(part("temporal."), config["temporal"]["heads"]),
             MeshNet.from_state(part("meshnet."), body or load_body(), MeshNetConfig(**meshnet)))
 
 
@@ -54,16 +55,21 @@ class TorchEngine(Network):
 
     def __init__(self, device: str = "auto", weights: Path | None = None):
         self.device = torch_device(device)
-        posenet, meshnet = read_weights(weights or asset_path(WEIGHTS))
+        posenet, temporal, meshnet = (net.to(self.device) for net in read_weights(weights or asset_path(WEIGHTS)))
         self.shape_count = posenet.config.shape
-        self._posenet, self._meshnet = posenet.to(self.device), meshnet.to(self.device)
+        self._posenet, self._temporal, self._meshnet = posenet, temporal, meshnet
 
     @torch.no_grad()
     def _run(self, function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
         return [t.cpu().numpy() for t in function(*(torch.from_numpy(a).to(self.device) for a in arrays))]
 
-    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        joints, shape = self._run(self._posenet, inputs)
+    def lift_features(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        joints, shape, hidden = self._run(self._posenet, inputs)
+        return joints, shape, hidden
+
+    def _in_time(self, hidden: np.ndarray, joints: np.ndarray, shape: np.ndarray, path: np.ndarray, times: np.ndarray
+                 ) -> tuple[np.ndarray, np.ndarray]:
+        joints, shape = self._run(self._temporal, hidden, joints, shape, path, times)
         return joints, shape
 
     def _template(self, joints: np.ndarray, shape: np.ndarray, known: np.ndarray) -> list[np.ndarray]:

@@ -42,6 +42,7 @@ class SparseRows(NamedTuple):
 class MeshNetConfig:
     joint_channels: tuple[int, ...] = (32, 32)
     width: int = 512
+    rounds: int = 2  # corrections of the template by what its points miss
     channels: tuple[int, ...] = (32, 48, 48, 48, 40, 24, 16, 12)  # coarsest level first
     shape: int = 16
 
@@ -131,6 +132,24 @@ def body_frame(joints: Tensor) -> Tensor:
     return rotation_from_6d(torch.cat([up, left], -1))[..., [1, 0, 2]] * joints.new_tensor([1.0, 1.0, -1.0])
 
 
+def small_rotation(v: Tensor) -> Tensor:
+    """(..., 3) axis times 2 tan(angle / 2) -> (..., 3, 3)."""
+    w = torch.rsqrt(1 + .25 * (v * v).sum(-1))
+    x, y, z = (.5 * v * w[..., None]).unbind(-1)
+    rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def near_pairs(share: np.ndarray) -> np.ndarray:
+    """Points whose distance hardly depends on the pose: on one bone or on a bone and its parent. (71, 24) -> (2, P)."""
+    bone = share.argmax(1)
+    parent = np.array(SMPL24_PARENTS)[bone]
+    near = (bone[:, None] == bone) | (bone[:, None] == parent) | (parent[:, None] == bone)
+    return np.stack(np.nonzero(np.tril(near, -1)))
+
+
 class MeshNet(nn.Module):
     """joints (B, 71, 3) metres, root-relative, any camera axes, and a body shape -> vertices in the same axes."""
 
@@ -144,9 +163,20 @@ class MeshNet(nn.Module):
         self.joint_convs = nn.ModuleList(ChebConv(self.joint_graph, a, b) for a, b in pairwise(sizes))
         self.mix = nn.Linear(J.COUNT * (3 + sizes[-1]), config.width)
         self.mix2 = nn.Linear(config.width, config.width)
+        # The template's linear parts are fitted in closed form (training/fit_template.py); what is learnt beside them
+        # begins as nothing.
+        near = near_pairs(J.point_coefficients(body)[2])
+        self.register_buffer("pairs", torch.from_numpy(near))
+        self.shape_base = nn.Linear(near.shape[1], config.shape)
+        self.rotation_base = nn.Linear(J.COUNT * 3, 24 * 6)
+        self.turns = nn.Parameter(torch.zeros(config.rounds, 24, J.COUNT * 3, 3))
+        self.growth = nn.Parameter(torch.zeros(config.rounds, J.COUNT * 3, config.shape))
         self.shape = nn.Linear(config.width, config.shape)
-        self.rotations = nn.Sequential(nn.Linear(config.width + config.shape, config.width), nn.ReLU(),
-                                       nn.Linear(config.width, 24 * 6))
+        self.rotations = nn.Sequential(nn.Linear(config.width + config.shape + J.COUNT * 3, config.width), nn.ReLU(),
+                                       nn.Linear(config.width, 24 * 3))
+        for head in (self.shape, self.rotations[2]):
+            nn.init.zeros_(head.weight)
+            nn.init.zeros_(head.bias)
         self.seed = nn.Linear(config.width + config.shape, (len(levels[0].laplacian.indptr) - 1) * config.channels[0])
         self.convs = nn.ModuleList()
         previous = config.channels[0]
@@ -180,38 +210,40 @@ class MeshNet(nn.Module):
         root = body.regressors["h36m17"]
         pelvis = np.zeros(6890, np.float32)
         pelvis[root.indices[:root.indptr[1]]] = root.data[:root.indptr[1]]
-        used, rows = J.point_rows(body)
+        base, dirs, share = J.point_coefficients(body)
         k = len(body.shapedirs)
         for name, value in {"ancestors": anc, "relative": rel, "template": body.v_template, "weights": body.weights,
                             "shapedirs": body.shapedirs.reshape(k, -1), "joint_template": body.J_template,
                             "joint_shapedirs": body.J_shapedirs.reshape(k, -1), "pelvis": pelvis,
-                            "used_template": body.v_template[used], "used_weights": body.weights[used],
-                            "used_shapedirs": body.shapedirs[:, used].reshape(k, -1), "point_rows": rows}.items():
+                            "point_base": base, "point_dirs": dirs.reshape(k, -1), "point_share": share,
+                            "point_bone": np.eye(24)[share.argmax(1)]}.items():
             self.register_buffer(name, torch.from_numpy(np.ascontiguousarray(value, np.float32)), persistent=False)
         self.register_buffer("parents", torch.tensor([0, *SMPL24_PARENTS[1:]]), persistent=False)
 
-    def _skin(self, rotations: Tensor, shape: Tensor, template: Tensor, shapedirs: Tensor, weights: Tensor
-              ) -> tuple[Tensor, Tensor]:
-        """Linear blend skinning of some vertices -> vertices (B, V, 3) and joints (B, 24, 3), root joint at 0."""
-        b, v = shape.shape[0], template.shape[0]  # not len(): the exporter would bake it in
+    def _transforms(self, rotations: Tensor, shape: Tensor) -> Tensor:
+        """global rotations (B, 24, 3, 3), shape (B, K) -> bone transforms (B, 24, 3, 4), root joint at 0."""
+        b = shape.shape[0]  # not len(): the exporter would bake it in
         joints = self.joint_template + (shape @ self.joint_shapedirs).view(b, 24, 3)
         steps = (rotations[:, self.parents] @ (self.relative @ joints)[..., None])[..., 0]
         posed = self.ancestors[:, 1:] @ steps[:, 1:]
-        move = posed - (rotations @ joints[..., None])[..., 0]
-        blend = (weights @ torch.cat([rotations, move[..., None]], -1).reshape(b, 24, 12)).view(b, v, 3, 4)
-        rest = template + (shape @ shapedirs).view(b, v, 3)
-        return (blend[..., :3] * rest[:, :, None]).sum(-1) + blend[..., 3], posed
+        return torch.cat([rotations, (posed - (rotations @ joints[..., None])[..., 0])[..., None]], -1)
 
     def skin(self, rotations: Tensor, shape: Tensor) -> Tensor:
-        """global rotations (B, 24, 3, 3), shape (B, K) -> vertices (B, 6890, 3), H36M pelvis at 0."""
-        v, _ = self._skin(rotations, shape, self.template, self.shapedirs, self.weights)
+        """Linear blend skinning: global rotations (B, 24, 3, 3), shape (B, K) -> vertices (B, 6890, 3), H36M pelvis
+        at 0."""
+        b = shape.shape[0]
+        blend = (self.weights @ self._transforms(rotations, shape).view(b, 24, 12)).view(b, 6890, 3, 4)
+        rest = self.template + (shape @ self.shapedirs).view(b, 6890, 3)
+        v = (blend[..., :3] * rest[:, :, None]).sum(-1) + blend[..., 3]
         return v - (self.pelvis @ v)[:, None]
 
     def points(self, rotations: Tensor, shape: Tensor) -> Tensor:
-        """The same body's 71 points (B, 71, 3), 30 times cheaper than its surface."""
-        v, joints = self._skin(rotations, shape, self.used_template, self.used_shapedirs, self.used_weights)
-        rows = self.point_rows @ v
-        return torch.cat([rows[:, :17], joints, rows[:, 17:]], 1) - rows[:, :1]
+        """The same body's 71 points (B, 71, 3), without its surface."""
+        b = shape.shape[0]
+        base = self.point_base + (shape @ self.point_dirs).view(b, J.COUNT, 24, 3)
+        parts = torch.cat([base, self.point_share[..., None].expand(b, -1, -1, -1)], -1).view(b, J.COUNT, 96)
+        points = parts @ self._transforms(rotations, shape).transpose(2, 3).reshape(b, 96, 3)
+        return points - points[:, :1]
 
     def encode(self, joints: Tensor, shape: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """-> body frame (B, 3, 3), latent with shape (B, width + K), rotations in the body frame, shape used."""
@@ -222,10 +254,29 @@ class MeshNet(nn.Module):
             x = conv(x)
         z = torch.cat([local, x.transpose(0, 1)], -1).flatten(1)
         z = self.mix2(self.mix(z).relu()).relu()
-        used = known * shape + (1 - known) * self.shape(z)
-        z = torch.cat([z, used], 1)
-        eye = z.new_tensor([1.0, 0, 0, 0, 1, 0]).repeat(24)
-        return frame, z, rotation_from_6d((self.rotations(z) + eye).view(-1, 24, 6)), used
+        lengths = ((local[:, self.pairs[0]] - local[:, self.pairs[1]]).square().sum(-1) + 1e-8).sqrt()
+        used = known * shape + (1 - known) * (self.shape_base(lengths) + self.shape(z))
+        rotations = rotation_from_6d(self.rotation_base(local.flatten(1)).view(-1, 24, 6))
+        for i in range(self.config.rounds):
+            rotations, used = self.correct(local, rotations, used, known, i)
+        # Lifted points never agree quite with one body: what they still miss tells how far to believe them.
+        _, missed = self.missed(local, rotations, used)
+        turn = self.rotations(torch.cat([z, used, 10 * missed], 1)).view(-1, 24, 3)
+        rotations = rotations @ small_rotation(turn)
+        return frame, torch.cat([z, used], 1), rotations, used
+
+    def missed(self, local: Tensor, rotations: Tensor, shape: Tensor) -> tuple[Tensor, Tensor]:
+        """What the template's points miss: in every bone's axes (B, 24, 213), and each point in its own bone's
+        (B, 213)."""
+        miss = (local - self.points(rotations, shape))[:, None] @ rotations  # rows times R = R^T miss
+        own = (miss * self.point_bone.T[..., None]).sum(1)
+        return miss.flatten(2), own.flatten(1)
+
+    def correct(self, local: Tensor, rotations: Tensor, shape: Tensor, known: Tensor, i: int) -> tuple[Tensor, Tensor]:
+        """One learnt Gauss-Newton step towards the points; a known shape stays."""
+        miss, own = self.missed(local, rotations, shape)
+        turn = (miss[:, :, None] @ self.turns[i])[:, :, 0]
+        return rotations @ small_rotation(turn), shape + (1 - known) * (own @ self.growth[i])
 
     def refine(self, base: Tensor, z: Tensor) -> Tensor:
         """base (B, 6890, 3) in the body frame -> offsets (B, 6890, 3)."""

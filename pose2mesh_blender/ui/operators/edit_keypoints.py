@@ -66,5 +66,6 @@ def _clip_editor(context: bpy.types.Context) -> bpy.types.Area | None:
     if not new:
         return None
     new[0].type = "CLIP_EDITOR"
-    new[0].spaces.active.show_region_toolbar = False  # half a viewport is narrow
+    editor: Any = new[0].spaces.active
+    editor.show_region_toolbar = False  # half a viewport is narrow
     return new[0]
