@@ -18,6 +18,9 @@ from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
 from .take import Take
 
 
+GLIMPSE = 12  # rows on either side from which the first picture of a new smoothing is solved
+
+
 @dataclass
 class Kept:
     """Motions of the last calls, so that a slider that returns to a value finds it."""
@@ -83,6 +86,7 @@ def _glimpse(take: Take, person: int, focus: int, smooth: float, network, body) 
     """Stores the row `focus` as its window shows it, where feet stand as before; returns the rows (1,)."""
     settings = SolveSettings(smooth=smooth, height=take.info["solve"].get("height"))
     first, last = window_of(focus, take.timestamps, settings)
+    first, last = max(first, focus - GLIMPSE), min(last, focus + GLIMPSE)
     motion = solve_rows(take.keypoints(person), take.timestamps, take.intrinsics, network, first, last,
                         take.shape(person), settings, detector_of(take), body,
                         take.edits(person).mask(len(take)), take.footing(person))

@@ -30,7 +30,7 @@ class POSE2MESH_PT_footage(SubPanel, bpy.types.Panel):
         row = layout.row()
         row.enabled = settings.lens == "FOV"
         row.prop(settings, "fov")
-        layout.prop(settings, "match_scene")
+        layout.prop(settings, "match_scene", text="Match Scene")
         take = active_take(context)
         if take and not takes.scene_matches(context.scene, take):
             render = context.scene.render
