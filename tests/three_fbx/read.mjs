@@ -40,11 +40,12 @@ const joints = {}  // of a file without a mesh: where each bone is at each time
 meshes.sort((a, b) => (a.name < b.name ? -1 : 1))
 const mixer = new AnimationMixer(root)
 for (const clip of animations) mixer.clipAction(clip).play()
+const end = Math.max(0, ...animations.map((c) => c.duration)) * (1 - 1e-6)  // at the very end a clip starts over
 
 const parts = []
 const scales = {}
 for (const time of times.map(Number)) {
-  mixer.setTime(time)
+  mixer.setTime(end ? Math.min(time, end) : time)
   root.updateMatrixWorld(true)
   if (!meshes.length) {
     root.traverse((node) => {
