@@ -351,31 +351,32 @@ def test_a_cached_take_that_cannot_be_continued_is_made_again(demo_clip, cache):
     assert list(cache.iterdir()) == [folder]
 
 
-def test_export_fbx_operator(tmp_path):
+def test_export_operator(tmp_path):
     with pytest.raises(RuntimeError, match="Animate footage first"):
-        bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "x.fbx"))
+        bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "x.fbx"))
     takes.build_take(make_take(tmp_path / "take", 4, people=2))
-    assert bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "x")) == {"FINISHED"}
+    assert bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "x"), preset="exact") == {"FINISHED"}
     assert (tmp_path / "x.fbx").stat().st_size > 100_000
     before = names()
     (tmp_path / "file").write_text("")
     with pytest.raises(RuntimeError, match=r"x\.fbx cannot be written"):
-        bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "file" / "x.fbx"))
+        bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "file" / "x.fbx"), preset="exact")
     assert names() == before
 
 
 @pytest.mark.parametrize("suffix", [".glb", ".usdc", ".abc"])
-def test_export_model_operator(tmp_path, suffix):
+def test_export_of_other_formats(tmp_path, suffix):
     takes.build_take(make_take(tmp_path / "take", 4))
-    assert bpy.ops.pose2mesh.export_model(filepath=str(tmp_path / f"x{suffix}"), rate="SCENE") == {"FINISHED"}
+    assert bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / f"x{suffix}"), preset="exact",
+                                           rate="SCENE") == {"FINISHED"}
     assert (tmp_path / f"x{suffix}").stat().st_size > 100_000
 
 
 def test_only_selected_people_are_exported(tmp_path):
     _, second = takes.people_of(takes.build_take(make_take(tmp_path / "take", 3, people=2)))
-    bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "both.fbx"))
+    bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "both.fbx"), preset="exact")
     second.select_set(True)
-    bpy.ops.pose2mesh.export_fbx(filepath=str(tmp_path / "one.fbx"))
+    bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "one.fbx"), preset="exact")
     assert (tmp_path / "one.fbx").stat().st_size < 0.7 * (tmp_path / "both.fbx").stat().st_size
 
 
@@ -476,7 +477,7 @@ def test_an_empty_panel_says_what_to_do(demo_clip):
     assert "Press Animate" in labels(panel.POSE2MESH_PT_main)[0]
     assert "pose2mesh.animate" in operators(panel.POSE2MESH_PT_main)
     for later in ("person_merge", "person_split", "person_delete", "solve_again", "solved_camera", "align_floor",
-                  "convert_keys", "bake_cache", "export_fbx", "match_scene", "set_texture"):
+                  "convert_keys", "bake_cache", "export_people", "match_scene", "set_texture"):
         assert not getattr(bpy.ops.pose2mesh, later).poll(), f"{later} comes later"
 
 
@@ -495,7 +496,7 @@ def test_panels_show_the_next_step(tmp_path, demo_clip):
     shown = {d[1] for cls in (footage_panel.POSE2MESH_PT_footage, detect_panel.POSE2MESH_PT_detect,
                               solve_panel.POSE2MESH_PT_solve) for d in draw(cls)}
     assert {"preset", "people", "smooth", "match_scene", "lens", "body", "feet"} <= shown
-    assert "pose2mesh.export_fbx" in operators(export_panel.POSE2MESH_PT_export)
+    assert "pose2mesh.export_people" in operators(export_panel.POSE2MESH_PT_export)
     window, operator = begin(demo_clip, end=3)
     drawn = draw(panel.POSE2MESH_PT_main)
     assert "progress" in [d[0] for d in drawn]

@@ -19,8 +19,7 @@ def draw_import(self: Any, context: Any) -> None:
 
 def draw_export(self: Any, context: Any) -> None:
     self.layout.operator_context = "INVOKE_DEFAULT"
-    self.layout.operator("pose2mesh.export_fbx", text="Pose2Mesh People (.fbx)")
-    self.layout.operator("pose2mesh.export_model", text="Pose2Mesh People (.glb/.usdc/.abc)")
+    self.layout.operator("pose2mesh.export_people", text="Pose2Mesh People")
 
 
 def draw_status(self: Any, context: Any) -> None:

@@ -8,9 +8,7 @@ import bpy
 from bpy.props import EnumProperty
 from bpy_extras.io_utils import ExportHelper
 
-from ..core.errors import ExportError
 from ..scene import takes
-from ..scene.export import export
 from . import jobs
 from .properties import Result, settings_of
 from .text import say
@@ -79,7 +77,7 @@ def suggest_name(context: bpy.types.Context, suffix: str) -> str:
 
 
 class ExportPeople(ExportHelper, bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
-    """Base of the operators that write people to a file, and what all of them ask."""
+    """Base of operators that write people to a file."""
 
     rate: EnumProperty(
         name="Frame Rate",
@@ -93,14 +91,3 @@ class ExportPeople(ExportHelper, bpy.types.Operator if TYPE_CHECKING else object
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
         self.filepath = self.filepath or suggest_name(context, self.filename_ext)  # type: ignore
         return ExportHelper.invoke(self, context, event)  # type: ignore
-
-    def write(self, context: bpy.types.Context, path: Path) -> Result:
-        """Export to `path` and say how it went."""
-        people, render = chosen_people(context), context.scene.render
-        try:
-            export(path, people, fps=render.fps / render.fps_base if self.rate == "SCENE" else None)
-        except ExportError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, say("Exported {} to {} ({:.1f} MB)", len(people), path.name, path.stat().st_size / 1e6))
-        return {"FINISHED"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
 from ...core.errors import ExportError
 from ...core.presets import FILE_SUFFIXES, PRESETS
@@ -23,6 +23,8 @@ class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
 
     filename_ext = ""
     check_extension = None
+    preset: EnumProperty(name="Preset", description="What the file is for; unset takes the panel's",
+                         options={"SKIP_SAVE"}, items=tuple((p.name, p.label, p.text) for p in PRESETS.values()))
     filter_glob: StringProperty(default="*.fbx;*.glb;*.usdc;*.abc;*.bvh", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:  # type: ignore[override]
@@ -31,16 +33,18 @@ class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
 
     def draw(self, context: bpy.types.Context) -> None:
         settings, layout = export_of(context.scene), self.layout
+        layout.prop(settings, "preset")
+        layout.prop(settings, "format")
         layout.prop(self, "rate")
         if size := heavy(settings.format, chosen_people(context), PRESETS[settings.preset]):
             layout.label(text=say("The file will take up to {:.0f} MB", size / 1e6), icon="INFO")
 
     def execute(self, context: bpy.types.Context) -> Result:
         settings, people, render = export_of(context.scene), chosen_people(context), context.scene.render
-        preset = PRESETS[settings.preset]
+        preset = PRESETS[self.preset if self.properties.is_property_set("preset") else settings.preset]
         path = Path(bpy.path.abspath(self.filepath))
         if path.suffix.lower() not in FILE_SUFFIXES[preset.kind]:
-            path = path.with_name(path.name + settings.format)
+            path = path.with_name(path.name + (settings.format or FILE_SUFFIXES[preset.kind][0]))
         if size := heavy(path.suffix.lower(), people, preset):
             self.report({"WARNING"}, say("Every vertex of every frame: up to {:.0f} MB", size / 1e6))
         try:
