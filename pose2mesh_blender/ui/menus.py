@@ -19,7 +19,7 @@ def draw_import(self: Any, context: Any) -> None:
 
 def draw_export(self: Any, context: Any) -> None:
     self.layout.operator_context = "INVOKE_DEFAULT"
-    self.layout.operator("pose2mesh.export_people", text="Pose2Mesh People")
+    self.layout.operator("pose2mesh.export_people", text="Pose2Mesh")
 
 
 def draw_status(self: Any, context: Any) -> None:

@@ -23,7 +23,7 @@ class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
 
     filename_ext = ""
     check_extension = None
-    preset: EnumProperty(name="Preset", description="What the file is for; unset takes the panel's",
+    preset: EnumProperty(name="Preset", description="What the file is for",
                          options={"SKIP_SAVE"}, items=tuple((p.name, p.label, p.text) for p in PRESETS.values()))
     filter_glob: StringProperty(default="*.fbx;*.glb;*.usdc;*.abc;*.bvh", options={"HIDDEN"})
 
