@@ -295,7 +295,8 @@ def _correct(request: dict, take, settings, engines, memory, progress, cancelled
     if request["cmd"] == "redetect":
         person, (first, last) = int(request["person"]), request["rows"]
         edits[person] = redetect(open_footage(take.footage.get("path", "")), take, person, int(first), int(last),
-                                 engines.estimator(settings.preset, "auto"), progress=progress, cancelled=cancelled,
+                                 engines.estimator(settings.preset, "auto", settings.confidence, settings.detector),
+                                 progress=progress, cancelled=cancelled,
                                  keep_edited=bool(request.get("keep_edited", True)))
     for name, change in (request.get("changes") or {}).items():
         person = int(name)

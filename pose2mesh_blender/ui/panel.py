@@ -68,7 +68,7 @@ def help_lines(context: bpy.types.Context) -> tuple[str, ...]:
     """Two lines that say what to do now."""
     here = takes.takes_in(context.scene)
     if not here and not settings_of(context.scene).footage and not queue.waiting(context.window_manager):
-        return ("1. Choose a video of people, or drop one here.", "2. Press Animate.")
+        return ("1. Choose or drop a video.", "2. Press Animate.")
     if not here:
         return ("Press Animate: each person becomes a mesh.", "Blender stays usable meanwhile.")
     return ("Space plays it. Correct keypoints,", "then export.")

@@ -93,6 +93,14 @@ def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
     return scene.pose2mesh  # type: ignore[attr-defined]
 
 
+def preset_of(context: bpy.types.Context) -> str:
+    """The scene's quality, or that of the preferences: accurate or fast."""
+    from .preferences import quality
+
+    preset = settings_of(context.scene).preset
+    return quality(context) if preset == "default" else preset
+
+
 def chosen(operator: bpy.types.Operator, settings: Pose2MeshSettings) -> dict:
     """Core's settings: what the operator was called with, and the scene's settings for the rest."""
     from .preferences import quality

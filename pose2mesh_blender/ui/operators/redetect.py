@@ -10,8 +10,8 @@ from ...scene import tracks
 from .. import keypoints
 from ..correction import Correction
 from ..jobs import Job, WorkerOperator
-from ..preferences import device
-from ..properties import Result, settings_of
+from ..preferences import detection, device
+from ..properties import Result, preset_of
 
 
 class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
@@ -52,7 +52,7 @@ class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
         requests.append((tracked.folder, {
             "cmd": "redetect", "take": tracked.folder, "person": tracked.person, "rows": list(rows),
             "keep_edited": not self.replace_edited,
-            "settings": {"device": device(context), "preset": settings_of(context.scene).preset}}, {}, True))
+            "settings": {"device": device(context), "preset": preset_of(context), **detection(context)}}, {}, True))
 
         def make() -> Job:
             return Correction(requests, "Detected again")
