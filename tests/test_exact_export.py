@@ -13,12 +13,14 @@ import pytest
 from fbx_readers import read_three, read_ufbx, y_up
 from walking_take import FPS, make_take, world_vertices
 
+from pose2mesh_blender.cli import ExportSettings, write_outputs
 from pose2mesh_blender.core.body import load_body
 from pose2mesh_blender.core.errors import ExportError
 from pose2mesh_blender.core.exr import write_exr
 from pose2mesh_blender.core.presets import PRESETS, ExportOptions
 from pose2mesh_blender.core.rig import rotation_of
 from pose2mesh_blender.core.smpl_motion import smpl_motion, write_smpl
+from pose2mesh_blender.core.terminal import Terminal
 from pose2mesh_blender.scene import takes
 from pose2mesh_blender.scene.export_people import export_people, heavy
 
@@ -205,3 +207,18 @@ def test_what_a_preset_cannot_write_is_refused(tmp_path, person):
     assert heavy(".fbx", person, PRESETS["exact"]) == 0
     assert heavy(".fbx", person * 30, PRESETS["exact"]) > 50e6
     assert heavy(".fbx", person * 30, PRESETS["unity"]) == 0
+
+
+def test_the_shell_says_what_it_wrote_and_refuses_early(tmp_path):
+    take = make_take(tmp_path / "take", 4, people=2)
+    said = write_outputs(take, [tmp_path / "a.fbx", tmp_path / "a.bvh", tmp_path / "a.npz"], load_body(),
+                         Terminal(quiet=True), ExportSettings("smpl"))
+    for name in ("a_01.fbx", "a_02.fbx", "a_01.bvh", "a_02.bvh", "a_01.npz", "a_02.npz"):
+        assert (tmp_path / name).is_file()
+        assert any(name in line and "MB" in line for line in said)
+    assert any("skeleton off by" in line for line in said)
+    write_outputs(take, [tmp_path / "b.fbx"], load_body(), Terminal(quiet=True), ExportSettings(together=True))
+    assert len(read_ufbx(tmp_path / "b.fbx", [])[0]["meshes"]) == 2
+    with pytest.raises(ExportError, match=r"does not write \.abc"):
+        ExportSettings("unity").check([tmp_path / "x.abc"])
+    ExportSettings().check([tmp_path / "x.abc", tmp_path / "x.fbx", tmp_path / "x.npz"])
