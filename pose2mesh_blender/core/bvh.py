@@ -23,7 +23,7 @@ def write_bvh(path: Path, rig: Rig, skeleton: Skeleton, fps: float) -> None:
 
     def joint(index: int, depth: int) -> None:
         pad, parent = "  " * depth, rig.parents[index]
-        step = rig.joints[index] - (rig.joints[parent] if parent >= 0 else 0)
+        step = rig.joints[index] - rig.joints[parent] if parent >= 0 else np.zeros(3)
         head = "ROOT" if parent < 0 else "JOINT"
         lines.extend([f"{pad}{head} {skeleton.names[own[index]]}", f"{pad}{{", f"{pad}  OFFSET {_text(step)}"])
         places = "" if parent >= 0 else "Xposition Yposition Zposition "
@@ -39,7 +39,7 @@ def write_bvh(path: Path, rig: Rig, skeleton: Skeleton, fps: float) -> None:
 
     joint(0, 0)
     angles = np.degrees(_zxy(rig.local[:, order]))
-    # BVH's root position replaces its offset
+    # readers disagree whether the position of the root adds to its offset, which therefore is 0
     rows = np.concatenate([CENTIMETRES * rig.pelvis, angles.reshape(len(angles), -1)], 1)
     lines += ["MOTION", f"Frames: {len(rows)}", f"Frame Time: {1 / fps:.8f}"]
     lines += [" ".join(f"{v:.5f}" for v in row) for row in rows]
