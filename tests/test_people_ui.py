@@ -58,6 +58,7 @@ def seated(collection) -> list[int]:
 
 
 def select(*obs):
+    bpy.context.view_layer.update()  # objects that a script has removed are still listed, as freed memory
     for ob in filter(None, bpy.context.view_layer.objects):
         ob.select_set(ob in obs)
     bpy.context.view_layer.objects.active = obs[0]
