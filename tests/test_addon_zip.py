@@ -104,7 +104,7 @@ def test_zip_holds_what_it_should(linux_zip: Path) -> None:
     assert {name for name in assets if not name.endswith(build_addon.TORCH_WEIGHTS)} <= set(names)
     assert manifest["platforms"] == ["linux-x64"]
     assert list(manifest["permissions"]) == ["files"], "no network permission"
-    assert linux_zip.stat().st_size < 150e6
+    assert linux_zip.stat().st_size < 155e6
 
 
 def test_versions_agree() -> None:

@@ -94,7 +94,7 @@ def test_re_solve_moves_the_mesh_where_it_should(folder):
     assert bpy.ops.pose2mesh.resolve() == {"FINISHED"}
     moved = np.flatnonzero((shapes() != before).any((1, 2)))
     assert ROW in moved and len(moved) < 45 and np.abs(shapes()[ROW] - before[ROW]).max() > 0.03
-    assert np.array_equal(places()[0], stood[0])
+    assert np.abs(places()[0] - stood[0]).max() < 5e-3, "far from the correction people stay where they were"
     assert as_in_the_take(folder)
     with Take.open(folder) as take:
         assert take.solved.all() and take.edits(take.people[0]).mask(COUNT).sum() == 1
