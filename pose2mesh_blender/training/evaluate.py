@@ -151,7 +151,7 @@ def measure(network: Network, args: argparse.Namespace) -> dict:
 def _motion(args: argparse.Namespace, body: Body, held_out: bool) -> Motion:
     """The held-out or the training part of --mocap and --data."""
     if not args.data:
-        return load_motion(args.mocap, body, held_out)
+        return load_motion(args.mocap, body, held_out, thin=not held_out)
     from .train import read_data
 
     smpl = smpl_to_body(read_smpl(args.smpl)) if args.smpl else None

@@ -59,8 +59,11 @@ class Motion:
     root: np.ndarray | None = None  # (F, 3) pelvis, metres, y up
 
 
-def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1) -> Motion:
-    """Reads `*_smpl24_30fps.npz` files; `held_out` picks the test subjects, else all others."""
+def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1, thin: bool = True) -> Motion:
+    """Reads `*_smpl24_30fps.npz` files; `held_out` picks the test subjects, else all others.
+
+    thin: look for the distinct poses, which takes most of the time; without it every frame counts as one.
+    """
     local, root = [np.zeros((0, 24, 3, 3), np.float32)], [np.zeros((0, 3), np.float32)]
     clip, count = [np.zeros(0, int)], 0
     for path in paths:
@@ -74,7 +77,8 @@ def load_motion(paths: list[Path], body: Body, held_out: bool, stride: int = 1) 
                     clip.append(np.full(len(r), count))
                     count += 1
     rotations, clips = np.concatenate(local), np.concatenate(clip)
-    return Motion(rotations, clips, distinct_poses(rotations, body), 30.0 / stride, np.concatenate(root))
+    distinct = distinct_poses(rotations, body) if thin else np.arange(len(rotations))
+    return Motion(rotations, clips, distinct, 30.0 / stride, np.concatenate(root))
 
 
 def realigned(local: np.ndarray, align: np.ndarray) -> np.ndarray:
