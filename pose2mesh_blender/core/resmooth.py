@@ -17,7 +17,6 @@ from .smoothing import smoothing_of
 from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
 from .take import Take
 
-
 GLIMPSE = 12  # rows on either side from which the first picture of a new smoothing is solved
 
 
