@@ -134,10 +134,12 @@ def test_takes_measure_what_was_done_to_the_truth(motion: Motion) -> None:
     rng = np.random.default_rng(0)
     table = takes.measure_takes({
         "truth": known(lambda x: x), "larger": known(lambda x: 1.1 * x), "late": known(lambda x: x, late=2),
+        "turned about": known(lambda x: x if x.shape[1] == 71 else x[:, body.mirror]),
         takes.SINGLE: known(lambda x: x + rng.normal(0, .02, (len(x), 1, 3)))}, body, drawn)
     truth = table["truth"]
     for name in ("MPJPE", "PA-MPJPE", "MPVPE", "PA-MPVPE", "acceleration", "foot slide", "knee bias"):
         assert truth[name].mean == pytest.approx(0, abs=.01), name
+    assert truth["sides wrong %"].mean == 0 and table["turned about"]["sides wrong %"].mean == 100
     assert truth["lag"].mean == pytest.approx(0, abs=.02) and truth["speed kept %"].mean == pytest.approx(100)
     assert table["larger"]["MPJPE"].mean > 20 > 1 > table["larger"]["PA-MPJPE"].mean
     assert table["larger"]["speed kept %"].mean == pytest.approx(110, rel=.01)

@@ -16,7 +16,7 @@ TAKE_COLUMNS = {  # name in the results: heading, digits
     "MPJPE": ("MPJPE", 1), "PA-MPJPE": ("PA-MPJPE", 1), "MPVPE": ("MPVPE", 1), "PA-MPVPE": ("PA-MPVPE", 1),
     "acceleration": ("acceleration error", 1), "acceleration ratio": ("of the single frame's", 2),
     "foot slide": ("foot slide", 0), "lag": ("lag, frames", 2), "speed kept %": ("speed kept %", 0),
-    "knee bias": ("knees too bent by °", 1)}
+    "knee bias": ("knees too bent by °", 1), "sides wrong %": ("sides wrong %", 1)}
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
@@ -91,7 +91,8 @@ def _takes(takes: dict) -> list[str]:
     lines = ["**With time.** Held-out takes of three seconds (rendered ones of 0.8), solved as the product solves a "
              "take, beside the single-frame network. mm; acceleration in mm/frame² at 30 fps; foot slide in mm/s "
              "against the true foot while that stands; lag and the share of true speed kept: wrists and ankles of the "
-             "fastest quarter of the takes; knees: where the true one is bent by less than 20°.", ""]
+             "fastest quarter of the takes; knees: where the true one is bent by less than 20°; sides wrong: frames "
+             "that would fit better with left and right exchanged.", ""]
     rows = {}
     for source, ways in takes.items():
         for way, row in ways.items():

@@ -10,6 +10,7 @@ import numpy as np
 from ...core.body import Body
 from ...core.network import joints as J
 from ...core.network.engine import Network
+from ...core.skeletons import H36M17, flip_permutation
 from ...core.solve import mesh_frames
 from ..metrics import acceleration, knee_flexion, over_clips, procrustes_error, speed_lag
 from .conditions import FPS
@@ -24,6 +25,7 @@ STANDS = 20.0  # degrees of knee flexion below which a leg is straight
 STILL, SHORTEST = 0.15, 0.2  # m/s below which a foot point stands, if for so many seconds
 ENDS = [i for i, n in enumerate(J.NAMES) if n in ("left_wrist", "right_wrist", "left_ankle", "right_ankle")]
 FEET = list(range(J.FEET.start, J.FEET.stop))
+FLIP = flip_permutation(H36M17)
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,10 @@ def measure_takes(ways: dict[str, Way], body: Body, shots: Shots) -> dict[str, d
 
     Measured on the mesh of the middle frames: `joint_errors` of its 17 H36M joints, MPVPE, "acceleration" (error, of
     the same joints) and its ratio to that of SINGLE, "foot slide" (how fast a foot point moves against the true one
-    while that stands, mm/s) and "knee bias" (degrees, of truly straight knees). On the points of all frames of the
-    fastest takes: "lag" and "speed kept", the share of the true velocity of wrists and ankles in their fastest moments.
+    while that stands, mm/s), "knee bias" (degrees, of truly straight knees) and "sides wrong" (frames whose joints
+    would fit better with left and right exchanged: somebody from behind, solved from the front). On the points of all
+    frames of the fastest takes: "lag" and "speed kept", the share of the true velocity of wrists and ankles in their
+    fastest moments.
     """
     rows = middle(shots)
     truth = [shots.vertices(body, g, rows) for g in range(len(shots))]
@@ -121,6 +125,8 @@ def _on_mesh(body: Body, solved: Solved, truth: np.ndarray, shots: Shots, g: int
     joints, true_joints = body.regress("h36m17", vertices), body.regress("h36m17", true)
     out["MPVPE"] = 1000 * np.linalg.norm(vertices - true, axis=-1).mean()
     out["PA-MPVPE"] = 1000 * procrustes_error(vertices, true).mean()
+    right, swapped = (np.linalg.norm(j - true_joints, axis=-1).mean(1) for j in (joints, joints[:, FLIP]))
+    out["sides wrong %"] = 100 * float((swapped < right).mean())
     bend = knee_flexion(joints) - (straight := knee_flexion(true_joints))
     out["knee bias"] = float(bend[straight < STANDS].mean()) if (straight < STANDS).any() else np.nan
     whole = _longest_run(found)
