@@ -61,9 +61,6 @@ class Correction(jobs.Job):
             return f"{self.name}: stopped with {count} frames done. Re-solve goes on from there"
         return f"{self.name}: {count} frames" if self.made else ""
 
-    def _send(self, folder: Path) -> None:
-        raise NotImplementedError
-
     def _next(self) -> None:
         self.number += 1
         self.over = self.number >= len(self.requests) or self.stopping > 0

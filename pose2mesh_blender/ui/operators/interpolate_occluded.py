@@ -2,17 +2,17 @@
 from __future__ import annotations
 
 import bpy
+import numpy as np
 from bpy.props import IntProperty
 
-from ...core.errors import TakeError
-from ...core.take import Take
 from ...scene import marker_edits, tracks
 from .. import keypoints
 from ..keypoint_properties import keypoint_settings
+from ..marker_operator import MarkerOperator
 from ..properties import Result
 
 
-class POSE2MESH_OT_interpolate_occluded(bpy.types.Operator):
+class POSE2MESH_OT_interpolate_occluded(MarkerOperator, bpy.types.Operator):
     """Place muted and missing markers on a path between those that are seen. Takes the selected tracks, or all"""
 
     bl_idname = "pose2mesh.interpolate_occluded"
@@ -22,24 +22,14 @@ class POSE2MESH_OT_interpolate_occluded(bpy.types.Operator):
     longest: IntProperty(name="Longest Gap", description="Gaps of more frames are left", default=30, min=1,
                          soft_max=120)
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return keypoints.poll_target(cls, context)
-
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         if not self.properties.is_property_set("longest"):
             self.longest = keypoint_settings(context.scene).longest
         return self.execute(context)
 
-    def execute(self, context: bpy.types.Context) -> Result:
-        tracked = keypoints.target(context)
-        try:
-            with Take.open(tracked.folder) as take:
-                base = keypoints.base(tracked, take)
-                first, last = keypoints.rows_in(context, tracks.scene_frames(take, tracked))
-        except TakeError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def move(self, context: bpy.types.Context, tracked: tracks.Tracked, base: tracks.Base, frames: np.ndarray,
+             by_hand: np.ndarray) -> Result:
+        first, last = keypoints.rows_in(context, frames)
         put = marker_edits.interpolate(tracks.read(tracked, base.frames), keypoints.chosen_joints(tracked), first, last,
                                        self.longest)
         if not len(put.rows):

@@ -4,24 +4,19 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ...core.errors import TakeError
-from ...core.take import Take
 from ...scene import marker_edits, tracks
 from .. import keypoints
 from ..keypoint_properties import PropagateOptions, keypoint_settings
+from ..marker_operator import MarkerOperator
 from ..properties import Result
 
 
-class POSE2MESH_OT_propagate(PropagateOptions, bpy.types.Operator):
+class POSE2MESH_OT_propagate(MarkerOperator, PropagateOptions, bpy.types.Operator):
     """Carry the correction of this frame to the frames around it, where it fades. Takes the selected tracks, or all"""
 
     bl_idname = "pose2mesh.propagate"
     bl_label = "Propagate Correction"
     bl_options = {"REGISTER", "UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return keypoints.poll_target(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Result:
         settings = keypoint_settings(context.scene)
@@ -30,16 +25,9 @@ class POSE2MESH_OT_propagate(PropagateOptions, bpy.types.Operator):
                 setattr(self, name, getattr(settings, name))
         return self.execute(context)
 
-    def execute(self, context: bpy.types.Context) -> Result:
-        tracked = keypoints.target(context)
-        try:
-            with Take.open(tracked.folder) as take:
-                base = keypoints.base(tracked, take)
-                row = keypoints.row_at(tracks.scene_frames(take, tracked), context.scene.frame_current)
-                by_hand = take.edits(tracked.person).mask(len(take))
-        except TakeError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def move(self, context: bpy.types.Context, tracked: tracks.Tracked, base: tracks.Base, frames: np.ndarray,
+             by_hand: np.ndarray) -> Result:
+        row = keypoints.row_at(frames, context.scene.frame_current)
         changes = tracks.changes(tracked, base)
         by_hand[changes.rows, changes.joints] = True
         joints = np.intersect1d(keypoints.chosen_joints(tracked), np.flatnonzero(by_hand[row]))
