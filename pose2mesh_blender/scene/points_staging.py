@@ -12,9 +12,9 @@ from ..core.pca import compact
 from ..core.presets import ExportOptions
 from ..core.rig import Distances
 from . import compat, rig, takes
-from .rig_staging import call
 from .sampling import Z_UP, world_matrices, world_points
 from .staging import frame_range
+from .temporary import call, entered, temporary_scene
 
 
 @contextmanager
@@ -27,12 +27,7 @@ def staged_points(objects: Sequence[bpy.types.Object], name: str, options: Expor
     source = bpy.context.scene
     frames = rig.frames_of(*frame_range(objects, source), options)
     rate = (fps or objects[0].get(takes.FPS) or source.render.fps / source.render.fps_base) / options.step
-    made: list[bpy.types.ID] = []
-    renamed: list[tuple[bpy.types.ID, str]] = []
-    scene = bpy.data.scenes.new(name)
-    try:
-        takes.set_fps(scene, rate)
-        scene.frame_start, scene.frame_end = 0, len(frames) - 1
+    with temporary_scene(name, rate, len(frames)) as (scene, made, renamed):
         errors = []
         for ob in objects:
             mesh, error = _mixed(ob, frames, options.budget, made)
@@ -40,16 +35,8 @@ def staged_points(objects: Sequence[bpy.types.Object], name: str, options: Expor
             errors.append(error)
             call(mesh, ob.name, renamed)
             call(mesh.data, ob.data.name, renamed)
-        scene.frame_set(0)
-        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], object=None,
-                                                  active_object=None, selected_objects=[])
-        with override:
+        with entered(scene):
             yield scene, errors
-    finally:
-        bpy.data.batch_remove(made)
-        bpy.data.scenes.remove(scene)
-        for block, old in reversed(renamed):
-            block.name = old
 
 
 def _mixed(ob: bpy.types.Object, frames: np.ndarray, budget: float,

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import bpy
 import numpy as np
@@ -13,6 +12,7 @@ from ..core.presets import ExportOptions, Preset
 from . import rig, takes
 from .sampling import Z_UP
 from .staging import frame_range
+from .temporary import call, entered, temporary_scene
 
 CENTIMETRES = 100.0
 
@@ -31,13 +31,7 @@ def staged_rigs(objects: Sequence[bpy.types.Object], name: str, preset: Preset, 
     rate = fps or objects[0].get(takes.FPS) or source.render.fps / source.render.fps_base
     kept = fitted[0].frames
     rate /= (kept[1] - kept[0]) if len(kept) > 1 else 1
-    made: list[bpy.types.ID] = []
-    renamed: list[tuple[bpy.types.ID, str]] = []
-    scene = bpy.data.scenes.new(name)
-    try:
-        takes.set_fps(scene, rate)
-        count = len(kept)
-        scene.frame_start, scene.frame_end = 0, max(0, count - 1)
+    with temporary_scene(name, rate, len(kept)) as (scene, made, renamed):
         if y_up:
             scene.unit_settings.system, scene.unit_settings.scale_length = "METRIC", 1 / CENTIMETRES
         for ob, person in zip(objects, fitted):
@@ -50,23 +44,5 @@ def staged_rigs(objects: Sequence[bpy.types.Object], name: str, preset: Preset, 
             call(armature.data, armature.name, renamed)
             call(mesh, ob.name, renamed)
             call(mesh.data, ob.name, renamed)
-        scene.frame_set(0)
-        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], object=None,
-                                                  active_object=None, selected_objects=[])
-        with override:
+        with entered(scene):
             yield scene, fitted
-    finally:
-        bpy.data.batch_remove(made)
-        bpy.data.scenes.remove(scene)
-        for block, old in reversed(renamed):
-            block.name = old
-
-
-def call(block: bpy.types.ID, name: str, renamed: list[tuple[bpy.types.ID, str]]) -> None:
-    """Give a block a name even when another has it; that one gets its own back from `renamed`."""
-    group: Any = {"OBJECT": bpy.data.objects, "MESH": bpy.data.meshes, "ARMATURE": bpy.data.armatures}[block.id_type]
-    holder = group.get(name)
-    if holder is not None and holder != block:
-        renamed.append((holder, holder.name))
-        holder.name = f"~{len(renamed)}"
-    block.name = name

@@ -12,9 +12,9 @@ from ..core.presets import ExportOptions
 from ..core.vat import index_uv, write_vat
 from . import rig, takes
 from .export import run, writing
-from .rig_staging import call
 from .sampling import Z_UP, world_points
 from .staging import frame_range
+from .temporary import call, entered, temporary_scene
 
 UV = "vat"
 _FRAME_BYTES = 6890 * 3 * 6
@@ -31,10 +31,7 @@ def export_vat(path: Path, ob: bpy.types.Object, options: ExportOptions, *, fps:
     rate = (fps or ob.get(takes.FPS) or source.render.fps / source.render.fps_base) / options.step
     faces = np.empty(3 * len(ob.data.polygons), np.int32)
     ob.data.polygons.foreach_get("vertices", faces)
-    made: list[bpy.types.ID] = []
-    renamed: list[tuple[bpy.types.ID, str]] = []
-    scene = bpy.data.scenes.new(path.stem)
-    try:
+    with temporary_scene(path.stem, rate, len(frames)) as (scene, made, renamed):
         data = bpy.data.meshes.new_from_object(ob, preserve_all_data_layers=True)
         made.append(data)
         mesh = bpy.data.objects.new(ob.name, data)
@@ -52,9 +49,7 @@ def export_vat(path: Path, ob: bpy.types.Object, options: ExportOptions, *, fps:
         uv = index_uv(len(data.vertices), len(frames))
         uv[:, 1] = 1 - uv[:, 1]  # Blender counts from the bottom, glTF's exporter turns it back
         layer.uv.foreach_set("vector", uv[faces].astype(np.float32).ravel())
-        override: Any = bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], object=None,
-                                                  active_object=None, selected_objects=[])
-        with writing(path, [ob], len(frames) * _FRAME_BYTES + 4_000_000) as file, override:
+        with writing(path, [ob], len(frames) * _FRAME_BYTES + 4_000_000) as file, entered(scene):
             if is_fbx:
                 run(path, bpy.ops.export_scene.fbx, filepath=str(file), object_types={"MESH"}, use_selection=False,
                     apply_scale_options="FBX_SCALE_UNITS", use_mesh_modifiers=False, mesh_smooth_type="FACE",
@@ -63,9 +58,4 @@ def export_vat(path: Path, ob: bpy.types.Object, options: ExportOptions, *, fps:
                 run(path, bpy.ops.export_scene.gltf, filepath=str(file), export_format="GLB", use_active_scene=True,
                     export_animations=False, export_cameras=False, export_lights=False, export_extras=False)
             written = write_vat(file.parent, path.stem, points, faces.reshape(-1, 3), rate, path.name)
-    finally:
-        bpy.data.batch_remove(made)
-        bpy.data.scenes.remove(scene)
-        for block, old in reversed(renamed):
-            block.name = old
     return [path, *(path.parent / p.name for p in written)]
