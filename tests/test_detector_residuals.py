@@ -10,7 +10,6 @@ from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.skeletons import BODY23_FLIP
 from pose2mesh_blender.training.detector_residuals import (
     Pairs,
-    body_axes,
     episodes,
     facing,
     fit_mixture,
@@ -37,7 +36,7 @@ def pairs() -> Pairs:
     truth = project(points[:, :, J.BODY], intrinsics)
     size = np.ptp(truth, 2).max(2)
     seen = points[:, :, J.BODY].copy()
-    axes = body_axes(points)
+    axes = J.keypoint_axes(points)
     for hip in (11, 12):
         seen[:, :, hip] += axes[:, :, hip] @ BIAS
     noise = np.empty((S, T, 23, 2))
@@ -91,7 +90,7 @@ def test_facing_and_axes() -> None:
     points = J.lift_points(vertices, joints, body)[0]
     front, back = points @ np.diag([1, -1, -1]) + [0, 0, 3], points @ np.diag([-1, -1, 1]) + [0, 0, 3]
     assert facing(front) < 25 and facing(back) > 155
-    axes = body_axes(points)
+    axes = J.keypoint_axes(points)
     for left, right in ((11, 12), (13, 14), (5, 6), (15, 16)):
         np.testing.assert_allclose(axes[left, :, 1:] * [[-1], [1], [1]], axes[right, :, 1:], atol=.03)
         assert axes[left, 0, 0] > .9 and axes[right, 0, 0] < -.9 and axes[left, 1, 1] > .9 and axes[left, 2, 2] > .9

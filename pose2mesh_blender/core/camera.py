@@ -28,6 +28,11 @@ def pixels_to_rays(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
                      (points[..., 1] - intrinsics[1, 2]) / intrinsics[1, 1]], -1)
 
 
+def confidence_of(keypoints: np.ndarray) -> np.ndarray:
+    """keypoints (..., 3) pixels + confidence -> (...) float64 confidence, 0 where anything is not finite."""
+    return np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
+
+
 def project(points: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
     """points (..., 3) metres in camera space -> (..., 2) pixels."""
     z = np.maximum(points[..., 2:], 1e-6)

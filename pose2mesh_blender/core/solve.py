@@ -8,7 +8,7 @@ import numpy as np
 
 from . import contacts
 from .body import Body, embedded_body
-from .camera import VISIBLE, pixels_to_rays
+from .camera import VISIBLE, confidence_of, pixels_to_rays
 from .network import joints as J
 from .network.engine import Lift, Network
 from .network.windows import reach
@@ -64,8 +64,8 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     """
     count, tick = len(keypoints), tick or (lambda share: None)
     drawn = 1.0 if detector == "movenet" else 0.6  # others lie between the network's two definitions
-    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
-    enough = (confidence > VISIBLE).sum(1) >= FEWEST
+    confidence = confidence_of(keypoints)
+    enough = _enough(confidence)
     joints = np.full((count, J.COUNT, 3), np.nan)
     translation, valid = np.full((count, 3), np.nan), enough.copy()
     shapes = np.zeros((count, network.shape_count), np.float32)
@@ -110,10 +110,13 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     return _hold(motion, footing, _tracks(motion, keypoints, by_hand, timestamps, intrinsics, network))
 
 
+def _enough(confidence: np.ndarray) -> np.ndarray:
+    return (confidence > VISIBLE).sum(1) >= FEWEST
+
+
 def _lift(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
           detector: str) -> Lift:
-    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
-    enough = (confidence > VISIBLE).sum(1) >= FEWEST
+    enough = _enough(confidence_of(keypoints))
     return network.lift_take(np.where(enough[:, None, None], keypoints, 0.0), timestamps, intrinsics,
                              1.0 if detector == "movenet" else 0.0)
 
@@ -182,7 +185,7 @@ def _hold(motion: Motion, footing: contacts.Footing, tracks: list[tuple[slice, c
 def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestamps: np.ndarray,
             intrinsics: np.ndarray, network: Network) -> list[tuple[slice, contacts.Track]]:
     """The unbroken stretches of a motion that is not corrected yet, and what was seen of them."""
-    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0).astype(np.float64)
+    confidence = confidence_of(keypoints)
     rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
     path, tracks = motion.translation.astype(np.float64) / motion.scale, []
     for rows in pieces(motion.valid, timestamps, 0.0):

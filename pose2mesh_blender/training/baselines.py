@@ -19,6 +19,7 @@ from ..core.errors import Pose2MeshError
 from ..core.imaging import crop_square, to_image
 from ..core.network import joints as J
 from ..core.network.engine import Network
+from ..core.placement import unit
 from .evaluation.shots import INTRINSICS, Shots, from_takes, lift_stills
 from .sequences import SequenceSampler
 from .synthetic import Motion
@@ -37,10 +38,6 @@ def training_shots(sampler: SequenceSampler, count: int, clean: float = 0.0) -> 
 
 def body_frames(joints: np.ndarray) -> np.ndarray:
     """(N, 71, 3) -> (N, 3, 3): columns left, up, front of the pelvis in the joints' axes."""
-
-    def unit(v: np.ndarray) -> np.ndarray:
-        return v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
-
     smpl = joints[:, J.SMPL]
     up = unit(smpl[:, 6] + smpl[:, 9] - 2 * smpl[:, 0])
     left = smpl[:, 1] - smpl[:, 2]

@@ -18,6 +18,7 @@ import numpy as np
 from ..core.body import load_body
 from ..core.camera import project
 from ..core.network import joints as J
+from ..core.placement import unit
 from ..core.skeletons import BODY23, BODY23_FLIP
 from .detections import load
 
@@ -102,44 +103,11 @@ def unswapped(p: Pairs, s: dict[str, np.ndarray]) -> np.ndarray:
 def facing(points: np.ndarray) -> np.ndarray:
     """Degrees (...) between where the trunk faces and the direction to the camera: 0 from the front, 180 the back."""
     left, up = (points[..., a, :] - points[..., b, :] for a, b in ((33, 34), (26, 17)))  # shoulders; spine3 - pelvis
-    front = _unit(np.cross(left, up))
-    return np.degrees(np.arccos(np.clip(-(front * _unit(points[..., 0, :])).sum(-1), -1, 1)))
+    front = unit(np.cross(left, up))
+    return np.degrees(np.arccos(np.clip(-(front * unit(points[..., 0, :])).sum(-1), -1, 1)))
 
 
 # -- where a joint is put ---------------------------------------------------------------------------------------------
-def body_axes(points: np.ndarray) -> np.ndarray:
-    """(..., 71, 3) lift points -> (..., 23, 3, 3): per body23 joint the axes outward, up, front as columns.
-
-    Outward is away from the body's middle (left, for the nose). Up is along the spine (face, shoulders, hips), towards
-    the joint before (elbows, wrists, knees, ankles) or the ankle above (feet). Front is where the chest, the face or
-    the toes point; outward and front of the limbs are those of the trunk, made square to the limb.
-    """
-    smpl, coco, feet = points[..., J.SMPL, :], points[..., J.COCO, :], points[..., J.FEET, :]
-    spine, left = _unit(smpl[..., 9, :] - smpl[..., 0, :]), _unit(smpl[..., 16, :] - smpl[..., 17, :])
-    ears = coco[..., 3, :] - coco[..., 4, :]
-    crown = points[..., J.CROWN, :] - (coco[..., 3, :] + coco[..., 4, :]) / 2
-    out = np.empty((*points.shape[:-2], 23, 3, 3))
-    for j in range(23):
-        side = -1.0 if BODY23[j].startswith("right") else 1.0
-        across = left
-        if j < 5:
-            up, across = crown, ears
-        elif j in (5, 6, 11, 12):
-            up = spine
-            across = smpl[..., 1, :] - smpl[..., 2, :] if j > 10 else left
-        elif j < 17:
-            up = coco[..., j - 2, :] - coco[..., j, :]
-        else:
-            foot = feet[..., 3 * ((j - 17) // 3):, :]
-            front = foot[..., 0, :] - foot[..., 2, :]
-            up = coco[..., 15 + (j - 17) // 3, :] - foot[..., 2, :]
-            across = np.cross(up, front)
-        up = _unit(up)
-        across = _unit(across - up * (across * up).sum(-1, keepdims=True))
-        out[..., j, :, 0], out[..., j, :, 1], out[..., j, :, 2] = side * across, up, np.cross(across, up)
-    return out
-
-
 def fit_bias(p: Pairs, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Metres (23, 3) outward, up, front from the true joint to where the detector puts it, both sides alike, fitted
     to what is visible and near; and the residuals (S, T, 23, 2) in shares of the size that remain."""
@@ -148,7 +116,7 @@ def fit_bias(p: Pairs, found: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     lens[..., 0, 0] = lens[..., 1, 1] = 1
     lens[..., :, 2] = -z[..., :2] / z[..., 2:]
     lens *= (p.focal[:, None, None] / z[..., 2] / p.size[..., None])[..., None, None]
-    design = lens @ body_axes(p.points)
+    design = lens @ J.keypoint_axes(p.points)
     residual = (found[..., :2] - p.truth) / p.size[..., None, None]
     good = p.given & p.visible & (_length(residual) < .15)
     bias = np.zeros((23, 3))
@@ -326,10 +294,6 @@ def _spread(values: np.ndarray) -> dict[str, float]:
 
 def _length(v: np.ndarray) -> np.ndarray:
     return np.sqrt((v ** 2).sum(-1))
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return v / np.maximum(_length(v)[..., None], 1e-9)
 
 
 # -- text -------------------------------------------------------------------------------------------------------------

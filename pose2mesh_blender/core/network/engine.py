@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..assets import asset_path, load_index, models_dir
-from ..camera import Normalised, normalise, pixels_to_rays
+from ..camera import Normalised, confidence_of, normalise, pixels_to_rays
 from ..detection.sessions import PROVIDERS, OnnxNetwork, providers_for
 from ..errors import DeviceError
 from .features import features, mirror_features, path_features
@@ -186,8 +186,7 @@ def load_network(device: str = "auto") -> Network:
 
 def _view(keypoints: np.ndarray, intrinsics: np.ndarray) -> Normalised:
     keypoints = np.asarray(keypoints, np.float64)
-    confidence = np.where(np.isfinite(keypoints).all(-1), keypoints[..., 2], 0.0)
-    return normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence)
+    return normalise(pixels_to_rays(keypoints[..., :2], intrinsics), confidence_of(keypoints))
 
 
 def _with_mirror(inputs: np.ndarray) -> np.ndarray:
