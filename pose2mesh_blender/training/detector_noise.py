@@ -34,6 +34,7 @@ WILD_SPREAD, WILD_TIME, OTHER_SIDE = .14, .12, .2  # of the size; seconds; share
 MISREAD, MISREAD_SPREAD, MISREAD_TIME = .12, .12, .08  # frames in which the whole pose is wrong, in hard takes
 SWAP_TIME, COVER_TIME, ABSENT_TIME, LOST_TIME = .06, .3, .14, .3  # seconds
 SWAP_FRONT, SWAP_BACK, SWAP_LEGS, SWAP_ARMS = .002, .08, .025, .016  # share of time
+SWAP_TAKE = .07  # share of takes in which whoever turns the back is taken to face the camera
 LEGS, ARMS, FACE = range(11, 23), range(5, 11), range(5)
 
 
@@ -88,12 +89,12 @@ def detect(rays: np.ndarray, occluded: np.ndarray, bundled: np.ndarray, times: n
 
 def _swap_sides(rays: np.ndarray, confidence: np.ndarray, facing: np.ndarray, step: np.ndarray,
                 rng: np.random.Generator) -> None:
-    """Left taken for right, for a frame or two, mostly from behind; in place."""
+    """Left taken for right, for a frame or two or as long as somebody turns the back; in place."""
     g, t = facing.shape
     eager = rng.choice([.5, 1.0, 2.5], (g, 1))
     whole = eager * (SWAP_FRONT + (SWAP_BACK - SWAP_FRONT) * np.clip((.6 - facing) / 1.6, 0, 1))
     face = np.broadcast_to(rng.random((g, 1)) < .6, (g, t))
-    chosen = episodes(rng, whole, step, SWAP_TIME)
+    chosen = episodes(rng, whole, step, SWAP_TIME) ^ ((rng.random((g, 1)) < SWAP_TAKE) & (facing < -.1))
     for joints, swapped in (([*ARMS, *LEGS], chosen), (FACE, chosen & face),
                             (LEGS, episodes(rng, np.full((g, t), SWAP_LEGS), step, SWAP_TIME)),
                             (ARMS, episodes(rng, SWAP_ARMS * np.clip(1.2 - facing, .3, 2), step, SWAP_TIME))):

@@ -1,7 +1,10 @@
 """Trains PoseNet and its temporal part together, on samples drawn as it goes."""
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +16,7 @@ from ..core.network.features import features
 from ..core.network.torch_posenet import PoseNet, PoseNetConfig, TemporalConfig, TemporalNet
 from . import parallel
 from .datasets.pairs import PairSampler
-from .metrics import procrustes_error
+from .metrics import knee_flexion, procrustes_error
 from .runs import Run
 from .sequences import SequenceSampler, Takes
 from .synthetic import Motion
@@ -22,7 +25,17 @@ from .synthetic import Motion
 WEIGHTS = np.ones(J.COUNT, np.float32)
 ENDS = ("wrist", "ankle", "hand", "foot", "knee", "elbow")
 WEIGHTS[[i for i, n in enumerate(J.NAMES) if any(end in n for end in ENDS)]] = 1.3
+# Distances that keep a guess in one piece. Where the picture leaves open whether a limb comes forward or goes back, the
+# likeliest coordinates lie between, as a limb that is too short, and a body of whole bones must bend its knees to follow.
+SPANS = [(J.NAMES.index(f"{kind}{a}"), J.NAMES.index(f"{kind}{b}")) for kind in ("h36m_", "smpl_", "")
+         for chain in (*((f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
+                       *((f"{side}_hip", f"{side}_knee", f"{side}_ankle") for side in ("left", "right")),
+                       ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
+                       ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"))
+         for a, b in combinations(chain, 2)]
+LENGTH = 1.0  # weight of those distances
 CLEAN = 0.2  # share of takes with exact keypoints
+STRAIGHT = 20.0  # degrees of flexion below which a knee counts as straight
 SPEED = 2.0  # weight of the change from frame to frame: what the eye sees as jitter
 STILLS, IN_TAKES = 448, 672  # single frames and frames of takes a step
 LENGTHS = (4, 12, 24, 48, 48, 64)  # frames a take
@@ -47,6 +60,34 @@ class Lifter(nn.Module):
         return joints, shape, *over_time
 
 
+class Batch(NamedTuple):
+    """Single frames, then frames of takes, as PoseNet wants them."""
+
+    inputs: np.ndarray  # (STILLS + takes * frames, 71)
+    joints: np.ndarray  # (..., 71, 3)
+    shapes: np.ndarray  # (..., K)
+    takes: Takes
+
+
+def draw(sampler: SequenceSampler, pictures: PairSampler | None) -> Batch:
+    """What one step learns from."""
+    stills = sampler.batch(STILLS // 2, 2, CLEAN, rate=0.5)
+    frames = int(sampler.rng.choice(LENGTHS))
+    takes = sampler.batch(IN_TAKES // frames, frames, CLEAN)
+    joints = np.concatenate([x.joints.reshape(-1, J.COUNT, 3) for x in (stills, takes)])
+    shapes = np.concatenate([np.repeat(stills.shape, 2, 0), np.repeat(takes.shape, frames, 0)])
+    inputs = np.concatenate([frame_features(stills), frame_features(takes)])
+    if pictures:
+        inputs[:PICTURES], joints[:PICTURES], shapes[:PICTURES] = pictures.batch(PICTURES)
+    return Batch(inputs, joints, shapes, takes)
+
+
+def span_lengths(joints: Tensor) -> Tensor:
+    """(..., 71, 3) -> (..., S) lengths of SPANS."""
+    a, b = zip(*SPANS)
+    return ((joints[..., a, :] - joints[..., b, :]).square().sum(-1) + 1e-8).sqrt()
+
+
 def deepened(posenet: PoseNet, blocks: int) -> PoseNet:
     """The same function with more residual blocks, which begin as nothing."""
     config = PoseNetConfig(posenet.config.width, blocks, posenet.config.shape)
@@ -61,7 +102,7 @@ def deepened(posenet: PoseNet, blocks: int) -> PoseNet:
 def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minutes: float, seed: int = 0,
                   rate: float = 1e-3, start: tuple[PoseNet, TemporalNet | None] | None = None,
                   pictures: PairSampler | None = None, device: str = "cpu") -> Lifter:
-    """Trains (or resumes) for `minutes` in all; returns the averaged networks. Prints one line every 500 steps.
+    """Trains (or resumes) for `minutes` in all; returns the averaged networks. Prints one line every 250 steps.
 
     start: a new run begins with these networks instead of random ones; device: see parallel.start.
     """
@@ -79,34 +120,33 @@ def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minute
         return torch.from_numpy(x).to(device)
 
     weights = tensor(WEIGHTS)[:, None]
-    while run.progress < 1:
-        stills = sampler.batch(STILLS // 2, 2, CLEAN, rate=0.5)
-        frames = int(sampler.rng.choice(LENGTHS))
-        count = IN_TAKES // frames
-        takes = sampler.batch(count, frames, CLEAN)
-        every = np.concatenate([x.joints.reshape(-1, J.COUNT, 3) for x in (stills, takes)])
-        shapes = np.concatenate([np.repeat(stills.shape, 2, 0), np.repeat(takes.shape, frames, 0)])
-        inputs = np.concatenate([frame_features(stills), frame_features(takes)])
-        if pictures:
-            inputs[:PICTURES], every[:PICTURES], shapes[:PICTURES] = pictures.batch(PICTURES)
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
-            joints, shape, in_time, shape_in_time = run.model.train()(
-                tensor(inputs), count, frames, tensor(takes.path), tensor(takes.times))
-        seen = tensor(np.concatenate([np.ones(STILLS, np.float32), takes.path[..., 2].ravel()]))
-        truth = tensor(takes.joints)
-        alone = (((joints - tensor(every)).abs() * weights).mean((1, 2)) * seen).mean()
-        together = ((in_time - truth).abs() * weights).mean()
-        step = tensor(np.diff(takes.times, axis=1) * 30)[..., None, None]
-        jitter = ((in_time.diff(dim=1) - truth.diff(dim=1)).abs() * weights / step).mean()
-        shapeless = (((shape - tensor(shapes)).square().mean(1)) * seen).mean() + (
-            shape_in_time - tensor(takes.shape)[:, None]).square().mean()
-        run.update(alone + together + SPEED * jitter + 0.003 * shapeless)
-        if run.step % 500 == 0 and parallel.rank() == 0:
-            print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  mm: one frame {alone.item() * 1000:.1f}"
-                  f"  take {together.item() * 1000:.1f}  speed {jitter.item() * 1000:.2f}  MPJPE / PA (in time): "
-                  + ", ".join("{} {:.1f} / {:.1f} ({:.1f} / {:.1f}, acceleration {:.1f} -> {:.1f})".format(
-                      name, *evaluate(run.result, check)) for name, check in checks.items()), flush=True)
-            run.save()
+    with ThreadPoolExecutor(1) as ahead:  # the next step's people are drawn while this step learns
+        upcoming = ahead.submit(draw, sampler, pictures)
+        while run.progress < 1:
+            batch = upcoming.result()
+            upcoming = ahead.submit(draw, sampler, pictures)
+            takes, every, truth = batch.takes, tensor(batch.joints), tensor(batch.takes.joints)
+            with torch.autocast(torch.device(device).type, torch.bfloat16):
+                joints, shape, in_time, shape_in_time = run.model.train()(
+                    tensor(batch.inputs), *takes.times.shape, tensor(takes.path), tensor(takes.times))
+            seen = tensor(np.concatenate([np.ones(STILLS, np.float32), takes.path[..., 2].ravel()]))
+            alone = (((joints - every).abs() * weights).mean((1, 2)) * seen).mean()
+            together = ((in_time - truth).abs() * weights).mean()
+            length = ((span_lengths(joints) - span_lengths(every)).abs().mean(1) * seen).mean() + (
+                span_lengths(in_time) - span_lengths(truth)).abs().mean()
+            step = tensor(np.diff(takes.times, axis=1) * 30)[..., None, None]
+            jitter = ((in_time.diff(dim=1) - truth.diff(dim=1)).abs() * weights / step).mean()
+            shapeless = (((shape - tensor(batch.shapes)).square().mean(1)) * seen).mean() + (
+                shape_in_time - tensor(takes.shape)[:, None]).square().mean()
+            run.update(alone + together + SPEED * jitter + LENGTH * length + 0.003 * shapeless)
+            if run.step % 250 == 0 and parallel.rank() == 0:
+                print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  mm: one frame "
+                      f"{alone.item() * 1000:.1f}  take {together.item() * 1000:.1f}  speed {jitter.item() * 1000:.2f}  "
+                      f"length {length.item() * 1000:.1f}  MPJPE / PA (in time): " + ", ".join(
+                          "{} {:.1f} / {:.1f} ({:.1f} / {:.1f}, acceleration {:.1f} -> {:.1f}, straight knees bent by "
+                          "{:.1f} -> {:.1f}°)".format(name, *evaluate(run.result, check))
+                          for name, check in checks.items()), flush=True)
+                run.save()
     run.save()
     return run.result
 
@@ -118,15 +158,18 @@ def frame_features(takes: Takes) -> np.ndarray:
 
 @torch.no_grad()
 def evaluate(model: Lifter, takes: Takes) -> list[float]:
-    """MPJPE and PA-MPJPE over the 17 H36M joints, mm, of single frames and with time; acceleration error of both."""
+    """MPJPE and PA-MPJPE over the 17 H36M joints, mm, of single frames and with time; acceleration error of both; by
+    how many degrees both bend knees that are straight."""
     size = takes.times.shape
     joints, _, in_time, _ = model.eval()(torch.from_numpy(frame_features(takes)), *size, torch.from_numpy(takes.path),
                                          torch.from_numpy(takes.times))
     truth, seen = takes.joints[:, :, J.H36M], takes.path[..., 2].ravel() > 0
-    out, acceleration = [], []
+    out, acceleration, bent = [], [], []
+    bend = knee_flexion(truth)
     for found in (joints.view(*size, J.COUNT, 3), in_time):
         found = found[:, :, J.H36M].numpy()
         flat, true = found.reshape(-1, 17, 3)[seen], truth.reshape(-1, 17, 3)[seen]
         out += [np.linalg.norm(flat - true, axis=-1).mean() * 1000, procrustes_error(flat, true).mean() * 1000]
         acceleration.append(np.linalg.norm(np.diff(found - truth, 2, axis=1), axis=-1).mean() * 1000)
-    return [float(x) for x in out + acceleration]
+        bent.append((knee_flexion(found) - bend)[bend < STRAIGHT].mean())
+    return [float(x) for x in out + acceleration + bent]
