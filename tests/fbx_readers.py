@@ -28,7 +28,7 @@ def validate_glb(node: str, folder: Path, path: Path) -> dict:
 
 
 def install_node_readers(folder: Path) -> tuple[str, Path]:
-    """node, and `folder` with the packages of its lock file; npm checks their checksums."""
+    """node, and `folder` with the packages of its lock file; npm checks their checksums. Raises OSError."""
     node, *npm = node_and_npm()
     lock = json.loads((folder / "package-lock.json").read_text())["packages"]
     there = [folder / name / "package.json" for name in lock if name]
@@ -36,7 +36,8 @@ def install_node_readers(folder: Path) -> tuple[str, Path]:
             "version"] for p in there):
         done = subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
                               cwd=folder, text=True, timeout=600, capture_output=True)
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            raise OSError(f"npm could not install the packages of {folder}: {done.stderr}")
     return node, folder
 
 
