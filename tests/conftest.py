@@ -60,7 +60,7 @@ def models() -> Path:
 
 @pytest.fixture(scope="session")
 def three(root: Path) -> tuple[str, Path]:
-    """node and the folder with three.js and glTF's validator, installed once, of the versions in package-lock.json."""
+    """node and the folder with three.js, assimp and glTF's validator, installed once, as package-lock.json says."""
     from fbx_readers import install_node_readers
 
     return install_node_readers(root / "tests" / "three_fbx")

@@ -1,4 +1,4 @@
-"""Independent readers of exported files, ufbx and three.js, that say where every vertex is at a time."""
+"""Independent readers of exported files, ufbx, three.js and assimp, that say where every vertex is at a time."""
 from __future__ import annotations
 
 import json
@@ -18,6 +18,11 @@ def read_ufbx(path: Path, times: list[float]) -> tuple[dict, list[list[np.ndarra
 def read_three(node: str, folder: Path, path: Path, times: list[float]) -> tuple[dict, list[list[np.ndarray]]]:
     """three.js' view; `folder` is tests/three_fbx with its packages installed. Positions are per corner, (C, 3)."""
     return _read([node, str(folder / "read.mjs")], path, times)
+
+
+def read_assimp(node: str, folder: Path, path: Path, times: list[float]) -> tuple[dict, list[list[np.ndarray]]]:
+    """assimp's view of an FBX or GLB; arguments and positions as those of `read_three`."""
+    return _read([node, str(folder / "assimp.mjs")], path, times)
 
 
 def validate_glb(node: str, folder: Path, path: Path) -> dict:
