@@ -6,9 +6,12 @@ from collections import Counter
 
 import bpy
 import pytest
-from interface_text import texts
+from interface_text import errors, texts, untold
 
+from pose2mesh_blender.core.errors import TakeError
+from pose2mesh_blender.core.take import Take
 from pose2mesh_blender.ui import languages
+from pose2mesh_blender.ui import text as words
 
 HOLES = re.compile(r"\{[^}]*\}")
 PROPER = {"Pose2Mesh", "CPU", "CUDA", "ROCm", "DirectML", "Core ML", "Metal", "glTF (.glb)", "USD (.usdc)",
@@ -17,7 +20,7 @@ PROPER = {"Pose2Mesh", "CPU", "CUDA", "ROCm", "DirectML", "Core ML", "Metal", "g
 
 @pytest.mark.parametrize("name", languages.LOCALES)
 def test_every_text_is_translated(name):
-    wanted, known = texts(), languages.read(name)
+    wanted, known = {**texts(), **errors()}, languages.read(name)
     missing = {text: sorted(files) for text, files in wanted.items() if text not in known}
     assert not missing, f"add them to ui/translations/{name}.json"
     assert not set(known) - set(wanted), f"nobody shows these any more: remove them from {name}.json"
@@ -34,6 +37,52 @@ def test_translations_hold_the_same_values(name):
     same = [text for text, translated in languages.read(name).items() if text == translated and text not in PROPER
             and HOLES.sub("", text).strip(" ,.:;/()")]
     assert len(same) < 12, f"left in English? {same}"
+
+
+def test_nothing_is_shown_past_the_translation():
+    assert not untold()
+
+
+def test_errors_are_found_in_the_sources():
+    found = errors()
+    for part in ("{} is not a take: it has no take.json.", "Choose the folder that holds take.json.",
+                 "Delete the folder, or name another one.", "Not enough memory.", "Choose frames that it has.",
+                 "It must hold keypoints (T,J,3) or (P,T,J,3), skeleton (one of {}) and image_size (W,H)."):
+        assert part in found
+    assert all(part.endswith(".") for part in found), "what `told` takes for an error ends in a full stop"
+
+
+@pytest.fixture
+def german(monkeypatch):
+    """The translations at work: Blender's Python module is built without them."""
+    known = languages.read("de")
+    words.know(known)
+    monkeypatch.setattr(words, "pgettext_rpt", lambda message: known.get(message, message))
+    yield
+    words.know(())
+
+
+def test_errors_are_told_in_the_users_language(german, tmp_path):
+    folder = tmp_path / "no take. Here"
+    with pytest.raises(TakeError) as refused:
+        Take.open(folder)
+    said = f"{folder} ist kein Take: take.json fehlt. Den Ordner wählen, in dem take.json liegt."
+    assert words.told(refused.value) == said
+    assert words.told(str(refused.value)) == said  # as it comes from the worker
+    assert words.told("A driver's own words: nothing that we know") == "A driver's own words: nothing that we know"
+
+
+@pytest.mark.parametrize("name", languages.LOCALES)
+def test_every_error_finds_its_own_translation(name, monkeypatch):
+    known = languages.read(name)
+    words.know(known)
+    monkeypatch.setattr(words, "pgettext_rpt", lambda message: known.get(message, message))
+    values = [f"V{n}" for n in range(9)]
+    try:
+        for error in errors():
+            assert words.told(error.format(*values)) == known[error].format(*values), error
+    finally:
+        words.know(())
 
 
 def test_texts_are_found_in_the_sources():

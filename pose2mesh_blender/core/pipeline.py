@@ -223,7 +223,7 @@ def _take(folder: Path, footage: dict, chosen: dict, frames: np.ndarray, timesta
         if differing:
             was = ", ".join(f"{k} {take.settings.get(k)}" for k in differing)
             raise UnusableTakeError(f"{folder} was made with other settings ({was}).",
-                            f"Use these again. Or: {OTHER_TAKE[0].lower()}{OTHER_TAKE[1:]}")
+                                    "Use these again, delete the take folder, or name another one (--take).")
         if any(take.info.get("models", {}).get(k) != v for k, v in models.items()):
             raise UnusableTakeError(f"{folder} was made with other detection networks.", OTHER_TAKE)
         take.info["footage"]["path"] = footage["path"]  # the same footage may have moved

@@ -47,8 +47,10 @@ def read_smpl(path: Path | str) -> SmplModel:
         raise BodyFileError(f"There is no file {path}.", CURE) from None
     except OSError as error:
         raise BodyFileError(f"{path} cannot be read ({error.strerror}).", CURE) from None
+    if not size:
+        raise BodyFileError(f"{path} is empty.", CURE)
     if not content:
-        raise BodyFileError(f"{path} is {'empty' if size == 0 else 'too large for a body file'}.", CURE)
+        raise BodyFileError(f"{path} is too large for a body file.", CURE)
     arrays = _read_npz(path, content) if zipfile.is_zipfile(io.BytesIO(content)) else _read_pickle(path, content)
     return _checked(path, arrays)
 
@@ -205,7 +207,7 @@ def _read_pickle(path: Path, content: bytes) -> dict[str, Any]:
     except RefusedPickle as error:
         raise BodyFileError(
             f"{path} was not loaded: it asks to run {error}, which no SMPL body file does.",
-            f"Do not trust this file. {CURE}",
+            f"{CURE} Do not trust this file.",
         ) from None
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
         raise BodyFileError(f"{path} is not an SMPL body file ({type(error).__name__}).", CURE) from None

@@ -134,11 +134,13 @@ class WorkerClient:
             process.wait()
 
     def _obituary(self) -> str:
+        from .errors import Pose2MeshError
+
         code = self._process.wait() if self._process else None
         last = next((line for line in reversed(self._errors) if line.strip()), "no message")
         reason = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-        return (f"The worker process ended unexpectedly ({reason}; {last}). Finished frames are kept: "
-                "start again to go on from there.")
+        return str(Pose2MeshError(f"The worker process ended unexpectedly ({reason}; {last}).",
+                                  "Finished frames are kept: start again to go on from there."))
 
     @staticmethod
     def _read_events(process: subprocess.Popen, events: queue.SimpleQueue) -> None:
@@ -207,14 +209,14 @@ def serve(stdin, send) -> None:
         except Pose2MeshError as error:
             event = {"event": "error", "message": str(error), "kind": type(error).__name__}
         except MemoryError:
-            event = {"event": "error", "message": "Not enough memory. Close other programs and start again: finished "
-                                                  "frames are kept."}
+            event = {"event": "error", "message": str(Pose2MeshError(
+                "Not enough memory.", "Close other programs and start again: finished frames are kept."))}
         except Exception as error:  # a bug: the parent must hear of it, and the child must live on
             import traceback
 
             traceback.print_exc()
-            event = {"event": "error", "message": f"Unexpected failure: {type(error).__name__}: {error}",
-                     "details": traceback.format_exc()}
+            event = {"event": "error", "details": traceback.format_exc(),
+                     "message": str(Pose2MeshError(f"Unexpected failure: {type(error).__name__}: {error}."))}
         requests.pending -= 1  # before the event, which the parent may answer with the next request at once
         requests.cancel.clear()
         send(event)

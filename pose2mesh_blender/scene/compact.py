@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import bpy
 import numpy as np
 
+from ..core.errors import TakeError
 from . import compat, shape_keys
 
 ERROR = "pose2mesh_error"  # of a person with compact keys: largest error, millimetres
@@ -28,7 +29,7 @@ def error_of(ob: bpy.types.Object) -> float:
 def to_compact(ob: bpy.types.Object, count: int = 64) -> float:
     """Replaces the keys by at most `count` movements with a value curve each; returns the error in millimetres.
 
-    Raises ValueError when keys are mixed by hand.
+    Raises ValueError when keys are mixed by hand, TakeError when they are not animated.
     """
     if is_compact(ob):
         return error_of(ob)
@@ -36,7 +37,7 @@ def to_compact(ob: bpy.types.Object, count: int = 64) -> float:
     key = ob.data.shape_keys
     curve = compat.find_curve(key, "eval_time")
     if curve is None:
-        raise ValueError("These shape keys are not animated.")
+        raise TakeError(f"{ob.name}: its shape keys are not animated.", "Animate the footage again.")
     frames, times, held = shape_keys.samples(curve)
     own = compat.key_frames(curve)[:, 0]
     line = np.isin(frames, own)

@@ -27,16 +27,17 @@ def storage_of(ob: bpy.types.Object) -> str:
 def store(people: list[bpy.types.Object], storage: str, count: int = 64) -> None:
     """Everybody or nobody; what cannot be is known before anything changes.
 
-    count: of the keys of compact storage. Raises ValueError for keys that are mixed by hand, TakeError when compact
-    keys are to become exact and the take is gone.
+    count: of the keys of compact storage. Raises TakeError for keys that are mixed by hand, and when compact keys are
+    to become exact and the take is gone, or are not animated.
     """
     lines = {}
     for ob in people:
         if storage != RELATIVE and storage_of(ob) == RELATIVE:
             try:
                 lines[ob] = shape_keys.time_line(ob)
-            except ValueError as error:
-                raise ValueError(f"{ob.name}: {error}") from None
+            except ValueError:
+                raise TakeError(f"{ob.name}: its shape keys are mixed by hand and cannot be put on one time line.",
+                                "Keep them relative, or animate the footage again.") from None
     opened: dict[bpy.types.Object, tuple[bpy.types.Collection | None, Take]] = {}
     try:
         for ob in people:

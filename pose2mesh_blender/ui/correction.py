@@ -10,6 +10,7 @@ from ..core.take import Take
 from ..core.worker import FINISHED
 from ..scene import corrected, tracks
 from . import jobs, keypoints
+from .text import label, say, told
 
 
 class Correction(jobs.Job):
@@ -52,14 +53,14 @@ class Correction(jobs.Job):
 
     @property
     def text(self) -> str:
-        stage = jobs.STAGES.get(self.stage, self.stage)
+        stage = label(jobs.STAGES.get(self.stage, self.stage))
         return f"{stage} {self.done}/{self.total}" if self.stage in ("detect", "mesh") else stage
 
     def summary(self) -> str:
         count = max(map(len, self.rows.values()), default=0)
         if self.stopping:
-            return f"{self.name}: stopped with {count} frames done. Re-solve goes on from there"
-        return f"{self.name}: {count} frames" if self.made else ""
+            return say("{}: stopped with {} frames done. Re-solve goes on from there", self.name, count)
+        return say("{}: {} frames", self.name, count) if self.made else ""
 
     def _next(self) -> None:
         self.number += 1
@@ -80,8 +81,8 @@ class Correction(jobs.Job):
         try:
             keypoints.show(str(self.folder), person, np.array(rows))
         except TakeError as error:
-            if str(error) not in self.failed:
-                self.failed.append(str(error))
+            if (message := told(error)) not in self.failed:
+                self.failed.append(message)
 
     def _end(self, event: dict) -> None:
         folder, _, people, markers = self.requests[self.number]
@@ -89,7 +90,7 @@ class Correction(jobs.Job):
             if event["event"] == "error":
                 if "details" in event:
                     print(event["details"])
-                self.failed.append(event["message"])
+                self.failed.append(told(event["message"]))
             else:
                 keypoints.settle(folder, people)
                 with Take.open(folder) as take:
@@ -99,5 +100,5 @@ class Correction(jobs.Job):
                         corrected.finish(take, self.before)
                 self.made.append(folder)
         except TakeError as error:
-            self.failed.append(str(error))
+            self.failed.append(told(error))
         self._next()

@@ -24,7 +24,7 @@ from . import queue, viewing
 from .folders import folder_for
 from .preferences import cache_folder, detection, device
 from .properties import Result, settings_of
-from .text import clock, label, say
+from .text import clock, label, say, told
 
 STAGES = {"open": "Opening", "detect": "Finding people", "solve": "Lifting to 3D", "mesh": "Shaping meshes"}
 SHARE = {"open": (0.0, 0.02), "detect": (0.02, 0.8), "solve": (0.8, 0.85), "mesh": (0.85, 1.0)}  # of the progress bar
@@ -240,8 +240,8 @@ class Job:
             self.made.append(message)
             self._set("stopped" if self.stopping else "done", message)
         except Pose2MeshError as error:
-            self.failed.append(str(error))
-            self._set("failed", str(error))
+            self.failed.append(told(error))
+            self._set("failed", told(error))
         self._next()
 
     def _fail(self, event: dict) -> None:
@@ -253,8 +253,9 @@ class Job:
             return
         if "details" in event:
             print(event["details"])  # a bug: the console shows where
-        self.failed.append(event["message"])
-        self._set("failed", event["message"])
+        message = told(event["message"])
+        self.failed.append(message)
+        self._set("failed", message)
         self._next()
 
 
@@ -300,7 +301,7 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
                 error.filename or say("The cache folder"), error.strerror or error))
             return {"CANCELLED"}
         except Pose2MeshError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         current = job
         if modal:

@@ -9,6 +9,7 @@ from ..core.take import Take
 from ..scene import corrected, takes, tracks
 from .keypoint_properties import keypoint_settings
 from .people import active_take
+from .text import say
 
 _bases: dict[tuple, tracks.Base] = {}
 
@@ -33,7 +34,7 @@ def target(context: bpy.types.Context) -> tracks.Tracked | None:
 
 def poll_target(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     if target(context) is None:
-        cls.poll_message_set("Animate footage first. Stills and keypoint files have no clip to edit on")
+        cls.poll_message_set(say("Animate footage first. Stills and keypoint files have no clip to edit on"))
         return False
     return True
 

@@ -1,14 +1,13 @@
 """Keypoints: the sub-panel of our tab, in the 3D viewport and in the Movie Clip Editor."""
 from __future__ import annotations
 
-import textwrap
-
 import bpy
 
 from ..scene import corrected, takes, tracks
 from . import jobs, live
 from .keypoint_properties import keypoint_settings, person_settings
 from .keypoints import target
+from .text import wrapped
 
 
 def draw_keypoints(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
@@ -31,7 +30,7 @@ def draw_keypoints(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
     column.operator("pose2mesh.resolve", icon="FILE_REFRESH").everything = False
     column.operator("pose2mesh.resolve", text="Re-solve All Frames").everything = True
     if live.is_on() and live.message:
-        _wrapped(layout, live.message, context.region.width)
+        wrapped(layout, live.message, context.region.width, alert=True, icon="ERROR")
     job = jobs.current
     if job and context.area.type == "CLIP_EDITOR":  # the viewport's panel shows it at its top
         layout.progress(factor=job.fraction, text=job.text, type="BAR")
@@ -81,13 +80,6 @@ def draw_skeletons(layout: bpy.types.UILayout, context: bpy.types.Context) -> No
         column.prop(person_settings(ob), "overlay", text=person.name)
     layout.label(text="Left is dashed, right is solid")
     layout.label(text="Thin and hollow is uncertain, square is yours")
-
-
-def _wrapped(layout: bpy.types.UILayout, text: str, width: int) -> None:
-    column = layout.column(align=True)
-    column.alert = True
-    for i, line in enumerate(textwrap.wrap(text, max(20, int(width / 8)))):
-        column.label(text=line, icon="ERROR" if i == 0 else "BLANK1")
 
 
 class POSE2MESH_PT_keypoints(bpy.types.Panel):

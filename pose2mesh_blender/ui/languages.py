@@ -7,6 +7,7 @@ from pathlib import Path
 import bpy
 
 from .preferences import PACKAGE
+from .text import know
 
 FOLDER = Path(__file__).resolve().parent / "translations"
 LOCALES = {"de": "de_DE", "es": "es", "fr": "fr_FR", "ja": "ja_JP", "zh_HANS": "zh_HANS"}  # file -> Blender's name
@@ -25,6 +26,7 @@ def read(name: str) -> dict[str, str]:
 
 def add() -> None:
     bpy.app.translations.register(PACKAGE, dictionary())  # type: ignore[arg-type]
+    know(read(next(iter(LOCALES))))
 
 
 def remove() -> None:

@@ -18,6 +18,7 @@ from ..core.worker import FINISHED, WorkerClient
 from ..scene import corrected, tracks
 from . import jobs, keypoints
 from .preferences import device
+from .text import say, told
 
 LOOK, LISTEN = 1 / 30, 1 / 100  # seconds between two looks at the markers, and while the worker is at work
 LOOK_AT_ALL = 1.0  # seconds between two looks at the markers of all frames
@@ -73,7 +74,7 @@ class Live:
         elif event["event"] in FINISHED and self.sent:
             (folder, people), self.sent = self.sent, None
             self.pending = folder if event["event"] == "cancelled" else ""
-            message = event.get("message", "")
+            message = told(event.get("message", ""))
             if event["event"] != "error":
                 keypoints.settle(folder, people)
             if event["event"] == "done":
@@ -165,10 +166,10 @@ def _tick() -> float | None:
     try:
         return _live.step()
     except TakeError as error:
-        message = str(error)
+        message = told(error)
         return 1.0
     except (ReferenceError, KeyError, StopIteration, OSError) as error:  # deleted between two lines
-        message = f"Waiting ({error})"
+        message = say("Waiting ({})", error)
         return 1.0
 
 

@@ -11,6 +11,7 @@ from ..core.take import Take
 from ..scene import tracks
 from . import keypoints
 from .properties import Result
+from .text import told
 
 
 class MarkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: ignore[misc]
@@ -28,7 +29,7 @@ class MarkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
                 frames, by_hand = tracks.scene_frames(take, tracked), take.edits(tracked.person).mask(len(take))
             return self.move(context, tracked, base, frames, by_hand)
         except TakeError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
 
     def move(self, context: bpy.types.Context, tracked: tracks.Tracked, base: tracks.Base, frames: np.ndarray,

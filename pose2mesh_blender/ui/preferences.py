@@ -9,7 +9,7 @@ import bpy
 from bpy.props import EnumProperty, FloatProperty, StringProperty
 
 from .properties import QUALITIES
-from .text import label, wrapped
+from .text import label, told, wrapped
 
 PACKAGE = __package__.rpartition(".")[0]  # the add-on, whatever repository it was installed from
 
@@ -61,7 +61,7 @@ def draw_result(layout: bpy.types.UILayout, result: dict, context: bpy.types.Con
     """What a test said of one device."""
     name = next((d[1] for d in DEVICES if d[0] == result["device"]), result["device"])
     if result["message"]:
-        wrapped(layout, f"{name}: {result['message']}", context.region.width if context.region else 500, icon="X")
+        wrapped(layout, f"{name}: {told(result['message'])}", context.region.width if context.region else 500, icon="X")
         return
     layout.label(text=label("{} ({}): {:.0f} ms to look at a person, {:.0f} ms to make a mesh", name, result["engine"],
                             result["detect_ms"], result["mesh_ms"]), icon="CHECKMARK", translate=False)

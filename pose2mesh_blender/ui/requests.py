@@ -10,7 +10,7 @@ from ..core.errors import TakeError
 from ..core.take import Take
 from ..scene import corrected, refresh
 from . import jobs
-from .text import clock, label, say
+from .text import clock, label, say, told
 
 
 class TakeJob(jobs.Job):
@@ -60,7 +60,7 @@ class TakeJob(jobs.Job):
     def _fail(self, event: dict) -> None:
         if "details" in event:
             print(event["details"])
-        self.failed.append(event["message"])
+        self.failed.append(told(event["message"]))
         self._next()
 
     def _show_take(self, folder: Path) -> str:

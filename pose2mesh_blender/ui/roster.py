@@ -13,7 +13,7 @@ from ..core.take import Take
 from ..scene import refresh, takes
 from . import jobs, smoothing
 from .requests import TakeJob
-from .text import say
+from .text import say, told
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Pose2MeshError as error:
-        jobs.last_message = ("ERROR", str(error))
+        jobs.last_message = ("ERROR", told(error))
 
 
 def rename(collection: bpy.types.Collection, ob: bpy.types.Object) -> None:

@@ -17,6 +17,7 @@ from ..scene import compact, refresh, takes
 from . import jobs, viewing
 from .preferences import device
 from .requests import TakeJob, show_rows
+from .text import told
 
 TICK = 0.03  # seconds
 _wishes: dict[tuple[str, int], float] = {}  # (take, person) -> smoothing
@@ -120,7 +121,7 @@ def _begin(key: tuple[str, int], smooth: float) -> None:
         job.start()
         jobs.current = job
     except (Pose2MeshError, TakeError, OSError) as error:
-        jobs.last_message = ("ERROR", str(error))
+        jobs.last_message = ("ERROR", told(error))
         _wishes.pop(key, None)
 
 

@@ -1,7 +1,9 @@
 """Words for the user, in the user's language; how long something takes still, how large it is."""
 from __future__ import annotations
 
+import re
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 import bpy
@@ -16,6 +18,37 @@ def say(message: str, *values: Any, **named: Any) -> str:
 def label(message: str, *values: Any) -> str:
     """A translated label; values go where its {} are."""
     return str(pgettext_iface(message)).format(*values)  # type: ignore[func-returns-value]
+
+
+_known: list[tuple[re.Pattern[str], str]] = []  # what matches an error's text -> its template, the longest first
+
+
+def know(texts: Iterable[str]) -> None:
+    """Which texts are translated; those of errors, which end in a full stop, are found by `told`."""
+    errors = sorted((t for t in texts if t.endswith(".")), key=lambda t: (-len(t.replace("{}", "")), t))
+    _known[:] = [(re.compile("(.*?)".join(map(re.escape, t.split("{}"))), re.DOTALL), t) for t in errors]
+
+
+def told(error: Exception | str) -> str:
+    """An error in the user's language.
+
+    Core and the worker process speak English with the values filled in, so what is wrong and its cure are found by
+    their templates. What nobody has translated stays as it is.
+    """
+    text = str(error)
+    for end in [space.start() for space in re.finditer(" ", text)]:
+        wrong, cure = _translated(text[:end]), _translated(text[end + 1:])
+        if wrong and cure:
+            return f"{wrong} {cure}"
+    return _translated(text) or text
+
+
+def _translated(text: str) -> str:
+    """Empty for what is no known text of an error."""
+    for pattern, template in _known:
+        if text.endswith(".") and (match := pattern.fullmatch(text)):
+            return say(template, *(_translated(value) or value for value in match.groups()))
+    return ""
 
 
 def clock(seconds: float) -> str:

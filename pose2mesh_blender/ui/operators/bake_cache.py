@@ -11,7 +11,7 @@ from ...core.errors import ExportError
 from ...scene import storage
 from ..people import chosen_people, poll_people, suggest_name
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_bake_cache(bpy.types.Operator, ExportHelper):  # type: ignore[misc]
@@ -42,7 +42,7 @@ class POSE2MESH_OT_bake_cache(bpy.types.Operator, ExportHelper):  # type: ignore
                 made.append(storage.bake(ob, path.with_name(name)))
         except ExportError as error:
             bpy.data.batch_remove([ob.data for ob in made])
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         self.report({"INFO"}, say("{} caches in {}", len(made), path.parent))
         return {"FINISHED"}

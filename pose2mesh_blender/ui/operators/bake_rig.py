@@ -10,7 +10,7 @@ from ...scene.staging import frame_range
 from ..export_properties import export_of
 from ..people import chosen_people, poll_people
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_bake_rig(bpy.types.Operator):
@@ -34,6 +34,6 @@ class POSE2MESH_OT_bake_rig(bpy.types.Operator):
                 made = rig.bake(ob, preset, settings.options(), frames)
                 self.report({"INFO"}, say("{}: on average {:.1f} mm from the mesh", made.name, made[rig.ERROR]))
         except ExportError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         return {"FINISHED"}

@@ -8,7 +8,7 @@ from ...core.errors import Pose2MeshError
 from ...scene import compact, storage
 from ..people import chosen_people, poll_people
 from ..properties import Result, settings_of
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_convert_keys(bpy.types.Operator):
@@ -33,8 +33,8 @@ class POSE2MESH_OT_convert_keys(bpy.types.Operator):
         people = chosen_people(context)
         try:
             storage.store(people, self.storage, settings_of(context.scene).movements)
-        except (ValueError, Pose2MeshError) as error:
-            self.report({"ERROR"}, str(error))
+        except Pose2MeshError as error:
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         if self.storage == storage.COMPACT:
             off = max(map(compact.error_of, people))

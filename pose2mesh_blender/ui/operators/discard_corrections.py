@@ -8,6 +8,7 @@ from ...scene import tracks
 from .. import keypoints
 from ..marker_operator import MarkerOperator
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_discard_corrections(MarkerOperator, bpy.types.Operator):
@@ -26,9 +27,9 @@ class POSE2MESH_OT_discard_corrections(MarkerOperator, bpy.types.Operator):
         chosen[first:last + 1, keypoints.chosen_joints(tracked)] = True
         rows, joints = np.nonzero(by_hand & chosen)
         if not len(rows):
-            self.report({"WARNING"}, "No corrections in these frames")
+            self.report({"WARNING"}, say("No corrections in these frames"))
             return {"CANCELLED"}
         tracks.put(tracked, base.frames, rows, joints, base.detected.points[rows, joints],
                    base.detected.muted[rows, joints])
-        self.report({"INFO"}, f"{len(rows)} markers are as they were detected")
+        self.report({"INFO"}, say("{} markers are as they were detected", len(rows)))
         return {"FINISHED"}

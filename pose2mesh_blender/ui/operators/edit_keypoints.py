@@ -10,6 +10,7 @@ from ...core.take import Take
 from ...scene import tracks
 from ..keypoints import poll_target, target
 from ..properties import Result
+from ..text import say, told
 
 
 class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
@@ -30,12 +31,13 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
                 if tracked.offset != tracked.clip.frame_offset:
                     tracked = tracks.write(tracked.clip, take, tracked.person)
         except TakeError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         tracked.clip.tracking.objects.active = tracked.object
         area = _clip_editor(context)
         if area is None:
-            self.report({"ERROR"}, "There is no room for a Movie Clip Editor. Open one and press the button again")
+            self.report({"ERROR"}, say(
+                "There is no room for a Movie Clip Editor. Open one and press the button again"))
             return {"CANCELLED"}
         space: Any = area.spaces.active
         space.mode, space.view, space.clip = "TRACKING", "CLIP", tracked.clip
@@ -45,7 +47,7 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             override: Any = context.temp_override(area=area, region=region)
             with override:
                 bpy.ops.clip.view_all(fit_view=True)
-        self.report({"INFO"}, f"Drag the markers of {tracked.name}. Ctrl+Z takes back")
+        self.report({"INFO"}, say("Drag the markers of {}. Ctrl+Z takes back", tracked.name))
         return {"FINISHED"}
 
 

@@ -12,7 +12,7 @@ from ...scene.export_people import export_people, heavy
 from ..export_properties import export_of
 from ..people import ExportPeople, chosen_people
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
@@ -51,7 +51,7 @@ class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
             written = export_people(path, people, preset, settings.options(), together=settings.together,
                                     fps=render.fps / render.fps_base if self.rate == "SCENE" else None)
         except ExportError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         for one in written:
             size = sum(p.stat().st_size for p in one.paths)

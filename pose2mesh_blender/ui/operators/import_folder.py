@@ -10,7 +10,7 @@ from ...core.batch import footage_in
 from ...core.errors import Pose2MeshError
 from ..jobs import WorkerOperator
 from ..properties import AnimateOptions, Result, chosen, settings_of
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Operator):
@@ -43,6 +43,6 @@ class POSE2MESH_OT_import_folder(AnimateOptions, WorkerOperator, bpy.types.Opera
         try:
             sources = footage_in(Path(bpy.path.abspath(self.directory)).resolve())
         except Pose2MeshError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         return self.run(context, sources, chosen(self, settings_of(context.scene)), modal)

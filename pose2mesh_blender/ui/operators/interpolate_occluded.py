@@ -10,6 +10,7 @@ from .. import keypoints
 from ..keypoint_properties import keypoint_settings
 from ..marker_operator import MarkerOperator
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_interpolate_occluded(MarkerOperator, bpy.types.Operator):
@@ -33,8 +34,9 @@ class POSE2MESH_OT_interpolate_occluded(MarkerOperator, bpy.types.Operator):
         put = marker_edits.interpolate(tracks.read(tracked, base.frames), keypoints.chosen_joints(tracked), first, last,
                                        self.longest)
         if not len(put.rows):
-            self.report({"WARNING"}, "No gap between seen markers in these frames. Choose more frames, or longer gaps")
+            self.report({"WARNING"}, say(
+                "No gap between seen markers in these frames. Choose more frames, or longer gaps"))
             return {"CANCELLED"}
         tracks.put(tracked, base.frames, *put)
-        self.report({"INFO"}, f"Placed {len(put.rows)} markers")
+        self.report({"INFO"}, say("Placed {} markers", len(put.rows)))
         return {"FINISHED"}

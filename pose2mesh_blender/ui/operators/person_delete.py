@@ -8,7 +8,7 @@ from ...scene import refresh, takes
 from .. import roster
 from ..people import active_person, poll_idle, poll_person
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_person_delete(bpy.types.Operator):
@@ -36,7 +36,7 @@ class POSE2MESH_OT_person_delete(bpy.types.Operator):
         try:
             roster.seat(collection, rest)
         except Pose2MeshError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         refresh.set_off(collection, [p for p in off if p not in gone])
         for ob in chosen:

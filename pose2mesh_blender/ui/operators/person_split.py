@@ -12,7 +12,7 @@ from ..people import active_person, poll_person
 from ..preferences import device
 from ..properties import Result
 from ..requests import TakeJob
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_person_split(WorkerOperator, bpy.types.Operator):
@@ -40,7 +40,7 @@ class POSE2MESH_OT_person_split(WorkerOperator, bpy.types.Operator):
             with Take.open(folder) as take:
                 row = int(np.searchsorted(takes.timing_in(collection, take).frames, context.scene.frame_current))
         except Pose2MeshError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
 
         def heirs(take: Take) -> dict[int, int]:

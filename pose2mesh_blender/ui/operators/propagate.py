@@ -9,6 +9,7 @@ from .. import keypoints
 from ..keypoint_properties import PropagateOptions, keypoint_settings
 from ..marker_operator import MarkerOperator
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_propagate(MarkerOperator, PropagateOptions, bpy.types.Operator):
@@ -32,10 +33,10 @@ class POSE2MESH_OT_propagate(MarkerOperator, PropagateOptions, bpy.types.Operato
         by_hand[changes.rows, changes.joints] = True
         joints = np.intersect1d(keypoints.chosen_joints(tracked), np.flatnonzero(by_hand[row]))
         if not len(joints):
-            self.report({"WARNING"}, "No selected marker is corrected in this frame. Drag one first")
+            self.report({"WARNING"}, say("No selected marker is corrected in this frame. Drag one first"))
             return {"CANCELLED"}
         put = marker_edits.propagate(tracks.read(tracked, base.frames), base, by_hand, row, joints, self.before,
                                      self.after, self.falloff)
         tracks.put(tracked, base.frames, *put)
-        self.report({"INFO"}, f"{len(joints)} corrections carried to {len(put.rows)} markers")
+        self.report({"INFO"}, say("{} corrections carried to {} markers", len(joints), len(put.rows)))
         return {"FINISHED"}

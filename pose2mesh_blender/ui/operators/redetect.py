@@ -12,6 +12,7 @@ from ..correction import Correction
 from ..jobs import Job, WorkerOperator
 from ..preferences import detection, device
 from ..properties import Result, preset_of
+from ..text import say, told
 
 
 class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
@@ -42,7 +43,7 @@ class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
             with Take.open(tracked.folder) as take:
                 rows = keypoints.rows_in(context, tracks.scene_frames(take, tracked))
         except TakeError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         requests = []
         people = keypoints.edited_in(context.scene).get(tracked.folder, {})
@@ -55,6 +56,6 @@ class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
             "settings": {"device": device(context), "preset": preset_of(context), **detection(context)}}, {}, True))
 
         def make() -> Job:
-            return Correction(requests, "Detected again")
+            return Correction(requests, say("Detected again"))
 
         return self.begin(context, make, modal)

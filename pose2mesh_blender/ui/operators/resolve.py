@@ -12,6 +12,7 @@ from ..correction import Correction
 from ..jobs import Job, WorkerOperator
 from ..preferences import device
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_resolve(WorkerOperator, bpy.types.Operator):
@@ -28,7 +29,7 @@ class POSE2MESH_OT_resolve(WorkerOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if not takes.takes_in(context.scene):
-            cls.poll_message_set("Animate footage first")
+            cls.poll_message_set(say("Animate footage first"))
             return False
         return super().poll(context)
 
@@ -46,10 +47,10 @@ class POSE2MESH_OT_resolve(WorkerOperator, bpy.types.Operator):
             folders = list(dict.fromkeys(str(c[takes.TAKE]) for c in takes.takes_in(context.scene)))
             gone = [f for f in folders if not (Path(f) / "take.json").is_file()]
             if gone:
-                self.report({"ERROR"}, f"{gone[0]} is gone. Animate the footage again")
+                self.report({"ERROR"}, say("{} is gone. Animate the footage again", gone[0]))
                 return {"CANCELLED"}
         if not folders:
-            self.report({"INFO"}, "Nothing to do: no keypoint was edited since the last time")
+            self.report({"INFO"}, say("Nothing to do: no keypoint was edited since the last time"))
             return {"CANCELLED"}
         requests = []
         for folder in folders:
@@ -58,6 +59,6 @@ class POSE2MESH_OT_resolve(WorkerOperator, bpy.types.Operator):
             requests.append((folder, request, people, False))
 
         def make() -> Job:
-            return Correction(requests, "Re-solved")
+            return Correction(requests, say("Re-solved"))
 
         return self.begin(context, make, modal)

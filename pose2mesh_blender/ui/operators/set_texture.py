@@ -11,7 +11,7 @@ from ...core.errors import ExportError
 from ...scene import material
 from ..people import chosen_people, poll_people
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignore[misc]
@@ -38,7 +38,7 @@ class POSE2MESH_OT_set_texture(bpy.types.Operator, ImportHelper):  # type: ignor
                     ob.active_material = material.new_material(ob.name, None)
                 material.set_texture(ob.active_material, path)
         except ExportError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         self.report({"INFO"}, say("{} is on {} meshes", path.name, len(people)))
         return {"FINISHED"}

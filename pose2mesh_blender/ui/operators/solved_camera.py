@@ -7,7 +7,7 @@ from ...core.errors import Pose2MeshError
 from ...scene import ground, placing, takes
 from ..people import active_take, poll_idle, poll_take
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_solved_camera(bpy.types.Operator):
@@ -33,7 +33,7 @@ class POSE2MESH_OT_solved_camera(bpy.types.Operator):
         try:
             ground.use_solved_camera(take, moving)
         except Pose2MeshError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         self.report({"INFO"}, say("The camera moves as it was solved") if moving else say("The camera stands still"))
         return {"FINISHED"}

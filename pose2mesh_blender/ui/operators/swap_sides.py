@@ -8,6 +8,7 @@ from ...scene import marker_edits, tracks
 from .. import keypoints
 from ..marker_operator import MarkerOperator
 from ..properties import Result
+from ..text import say
 
 
 class POSE2MESH_OT_swap_sides(MarkerOperator, bpy.types.Operator):
@@ -22,5 +23,5 @@ class POSE2MESH_OT_swap_sides(MarkerOperator, bpy.types.Operator):
         first, last = keypoints.rows_in(context, frames)
         put = marker_edits.swap(tracks.read(tracked, base.frames), first, last, keypoints.chosen_joints(tracked))
         tracks.put(tracked, base.frames, *put)
-        self.report({"INFO"}, f"Left and right exchanged in {last - first + 1} frames")
+        self.report({"INFO"}, say("Left and right exchanged in {} frames", last - first + 1))
         return {"FINISHED"}

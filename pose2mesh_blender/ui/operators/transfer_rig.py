@@ -9,7 +9,7 @@ from ...scene.staging import frame_range
 from ..export_properties import export_of
 from ..people import active_person, poll_person
 from ..properties import Result
-from ..text import say
+from ..text import say, told
 
 
 class POSE2MESH_OT_transfer_rig(bpy.types.Operator):
@@ -35,7 +35,7 @@ class POSE2MESH_OT_transfer_rig(bpy.types.Operator):
             frames = rig.frames_of(*frame_range([ob], context.scene), settings.options())
             retarget.transfer(ob, settings.armature, bones, frames)
         except ExportError as error:
-            self.report({"ERROR"}, str(error))
+            self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         self.report({"INFO"}, say("{} bones of {} follow {}", len(bones), settings.armature.name, ob.name))
         return {"FINISHED"}
