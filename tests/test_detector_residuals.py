@@ -18,7 +18,8 @@ from pose2mesh_blender.training.detector_residuals import (
     report,
     statistics,
 )
-from pose2mesh_blender.training.synthetic import Motion, Sampler, axis_angle_to_matrix
+from pose2mesh_blender.training.sequences import SequenceSampler
+from pose2mesh_blender.training.synthetic import Motion, axis_angle_to_matrix
 
 S, T = 60, 24
 BIAS = np.array([.01, .05, -.02])  # of the hips: outward, up, front
@@ -30,8 +31,8 @@ def pairs() -> Pairs:
     rng = np.random.default_rng(0)
     motion = Motion(axis_angle_to_matrix((rng.normal(size=(40, 24, 3)) * .25).astype(np.float32)), np.zeros(40, int),
                     np.arange(40))
-    sample = Sampler(embedded_body(), motion, 1).batch(S, clean=True)
-    points = np.repeat((sample.joints + [0, 0, 3.5])[:, None], T, 1).astype(np.float64)
+    joints = SequenceSampler(embedded_body(), motion, 1).batch(S, 1, clean=1.0).joints
+    points = np.repeat(joints + [0, 0, 3.5], T, 1).astype(np.float64)
     intrinsics = intrinsics_from_focal(640, 480, 500)
     truth = project(points[:, :, J.BODY], intrinsics)
     size = np.ptp(truth, 2).max(2)

@@ -106,9 +106,11 @@ def test_conditions_are_what_they_are_called(motion: Motion) -> None:
     assert np.abs(lying[:, 0, 1, 1]).max() < .3, "the trunk is level"
     steep = np.degrees(np.arcsin(BY_NAME["steep camera"].camera(200, rng)[:, 2, 1]))  # of the world's up
     assert ((steep > 44) | (steep < -34)).all() and (steep > 0).mean() > .5
-    seated = global_rotations(BY_NAME["sitting, kneeling"].pose(motion.local[:40], rng))
+    seated = drawn("sitting, kneeling").rotations[:, 0]
     thigh = np.einsum("nab,nbc->nac", seated[:, 0].transpose(0, 2, 1), seated[:, 1])[:, :, 1]
     assert np.degrees(np.arccos(thigh[:, 1])).min() > 30, "hips are bent"
+    standing = held_out.takes(BY_NAME["standing"], 2, 8)
+    assert knee_flexion(standing.joints[:, :, J.H36M]).max() < 30
     legs = drawn("legs out of the picture").keypoints[:, 0, :, 2]
     assert (legs[:, 13:] == 0).all() and (legs[:, :13] > 0).mean() > .8
     missing = drawn("30 % of the joints missing").keypoints[..., 2] == 0
@@ -130,7 +132,7 @@ def known(change, late: int = 0, root: bool = True) -> takes.Way:
 
 def test_takes_measure_what_was_done_to_the_truth(motion: Motion) -> None:
     body = embedded_body()
-    drawn = HeldOut(body, motion).takes(True, 3)
+    drawn = HeldOut(body, motion).takes(BY_NAME["clean, body23"], 3)
     rng = np.random.default_rng(0)
     table = takes.measure_takes({
         "truth": known(lambda x: x), "larger": known(lambda x: 1.1 * x), "late": known(lambda x: x, late=2),
@@ -263,7 +265,7 @@ def test_a_wrong_four_camera_file_is_named(tmp_path: Path) -> None:
 
 
 def test_rendered_people_are_read_back(tmp_path: Path, motion: Motion) -> None:
-    drawn = HeldOut(embedded_body(), motion).takes(True, 5, 8)
+    drawn = HeldOut(embedded_body(), motion).takes(BY_NAME["clean, body23"], 5, 8)
     k = np.array([[700.0, 0, 300], [0, 700, 200], [0, 0, 1]])
     pixels = (drawn.keypoints[..., :2] - shots.MIDDLE) / shots.FOCAL * 700 + k[:2, 2]
     seen = np.concatenate([pixels, drawn.keypoints[..., 2:]], -1)

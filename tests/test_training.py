@@ -11,7 +11,7 @@ from pose2mesh_blender.core.placement import fit_translation
 from pose2mesh_blender.training.detector_noise import detect
 from pose2mesh_blender.training.metrics import procrustes_align, procrustes_error
 from pose2mesh_blender.training.sequences import SequenceSampler
-from pose2mesh_blender.training.synthetic import HELD_OUT, Motion, Sampler, axis_angle_to_matrix, load_motion
+from pose2mesh_blender.training.synthetic import HELD_OUT, Motion, axis_angle_to_matrix, load_motion
 
 
 @pytest.fixture(scope="module")
@@ -23,29 +23,21 @@ def motion() -> Motion:
 
 
 def test_clean_samples_are_exact_projections(motion: Motion) -> None:
-    b = Sampler(embedded_body(), motion, 1).batch(40, clean=True)
-    assert np.abs(b.joints[:, 0]).max() < 1e-6
+    takes = SequenceSampler(embedded_body(), motion, 1).batch(40, 1, clean=1.0)
+    joints = takes.joints[:, 0]
+    assert np.abs(joints[:, 0]).max() < 1e-6
     # Seen from the right place, the joints fall on the keypoints (the box centre is nearly the optical axis).
-    points, rays = b.joints[:, J.BODY], b.view.points * np.exp(b.view.log_size)[:, None, None]
+    points, rays = joints[:, J.BODY], takes.view.points * np.exp(takes.view.log_size)[:, None, None]
     seen = points + fit_translation(points, rays, np.ones((40, 23)))[:, None]
     assert np.abs(seen[..., :2] / seen[..., 2:] - rays).max() < .05 * np.ptp(rays)
 
 
 def test_noisy_samples_are_finite_and_partly_absent(motion: Motion) -> None:
-    b = Sampler(embedded_body(), motion, 2).batch(500)
-    assert np.isfinite(b.view.points).all() and np.isfinite(b.joints).all()
-    present = b.view.confidence > 0
+    takes = SequenceSampler(embedded_body(), motion, 2).batch(500, 1)
+    assert np.isfinite(takes.view.points).all() and np.isfinite(takes.joints).all()
+    present = takes.view.confidence > 0
     assert .4 < present.mean() < .95 and (present.sum(1) >= 4).all()
-    assert 0 < b.definition.mean() < 1
-
-
-def test_skinner_agrees_with_the_whole_body(motion: Motion) -> None:
-    body = embedded_body()
-    b = Sampler(body, motion, 3, extra=np.arange(6890)).batch(8, clean=True)
-    vertices, joints = body.pose(b.rotations, b.shape)
-    points = J.lift_points(vertices, joints, body)
-    np.testing.assert_allclose(b.joints, points, atol=1e-4)
-    np.testing.assert_allclose(b.extra, vertices - body.regress("h36m17", vertices)[:, :1], atol=1e-4)
+    assert 0 < takes.definition.mean() < 1
 
 
 def test_held_out_subjects_are_apart(shared: Path) -> None:
@@ -107,7 +99,7 @@ def test_takes_are_seen_as_they_move(motion: Motion) -> None:
     assert takes.path.shape == (6, 20, 3) and (takes.path[..., 2] == 1).all()
 
 
-def test_one_point_skinner_agrees_with_the_whole_body(motion: Motion) -> None:
+def test_point_skinner_agrees_with_the_whole_body(motion: Motion) -> None:
     body = embedded_body()
     takes = SequenceSampler(body, motion, 3).batch(4, 3, clean=1.0)
     for rotations, shape, joints in zip(takes.rotations, takes.shape, takes.joints):
@@ -137,15 +129,16 @@ def test_template_is_exact_on_true_points(motion: Motion, monkeypatch: pytest.Mo
     torch = pytest.importorskip("torch")
     from pose2mesh_blender.training import fit_template
     from pose2mesh_blender.training.pyramid import new_meshnet
+    from pose2mesh_blender.training.train_meshnet import true_mesh
 
     body = embedded_body()
     monkeypatch.setattr(fit_template, "SAMPLES", 1500)
     meshnet = new_meshnet(body)
     fit_template.fit_template(meshnet, body, motion)
-    b = Sampler(body, motion, 9, extra=np.arange(6890)).batch(40, clean=True)
+    takes = SequenceSampler(body, motion, 9).batch(40, 1, clean=1.0)
     with torch.no_grad():
-        found = meshnet.eval()(torch.from_numpy(b.joints), torch.zeros(40, 16), torch.zeros(40, 1)).numpy()
-    assert np.linalg.norm(found - b.extra, axis=-1).mean() < .008
+        found = meshnet.eval()(torch.from_numpy(takes.joints[:, 0]), torch.zeros(40, 16), torch.zeros(40, 1)).numpy()
+    assert np.linalg.norm(found - true_mesh(takes, body), axis=-1).mean() < .008
 
 
 def test_training_learns_resumes_and_exports(motion: Motion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

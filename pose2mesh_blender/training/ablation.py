@@ -2,7 +2,8 @@
 
 Choi et al. 2020 compare meshes regressed directly, at full resolution, with coarse to fine, and vertices with rotations
 as the target, each by fully connected layers and by graph convolutions. Here every design gets the same joints (71
-points in the body's frame), the same samples, batch, optimiser and training time, whatever number of steps that is.
+points in the body's frame), the same samples, batch, optimiser and training time, whatever number of steps that is:
+processor time, so that nothing else on the machine favours one of them.
 """
 from __future__ import annotations
 
@@ -243,18 +244,19 @@ class Step:
 
 def train(name: str, body: Body, motion: Motion, pool: Pool, minutes: float, folder: Path, seed: int = 0
           ) -> tuple[nn.Module, int, int]:
-    """Trains one design for `minutes` -> the averaged network, its steps, and the bytes that a step holds."""
+    """Trains one design for `minutes` of processor time -> the averaged network, its steps, the bytes a step holds."""
     torch.manual_seed(seed)
     skinning = new_meshnet(body)
     model = DESIGNS[name].build(body, skinning)
-    begun = time.monotonic()
+    begun = time.process_time()
     if isinstance(model, Ours):
         for key, parameter in model.meshnet.named_parameters():
             parameter.requires_grad_(not key.startswith(FITTED))
         if not (folder / "checkpoint.pt").exists():
             fit_template(model.meshnet, body, motion, seed)  # its closed-form part is training, too
-    fitted = time.monotonic() - begun
-    run, step = Run(folder, model, minutes, RATE), Step(body, pool, skinning.skin, seed)
+    fitted = time.process_time() - begun
+    run = Run(folder, model, minutes, RATE, clock=time.process_time)
+    step = Step(body, pool, skinning.skin, seed)
     held = step_bytes(model, step)
     if not run.step:
         run.elapsed += fitted
@@ -339,7 +341,7 @@ def markdown(results: dict) -> str:
     """The table of `measure`."""
     head = ("target", "layers", "resolution", "parameters", "memory, MB", "steps", "fps", "MPJPE", "PA-MPJPE", "MPVPE",
             "MPVPE, true joints")
-    lines = [f"{results['minutes']:g} minutes of training each, batch {results['batch']}, CPU threads: "
+    lines = [f"{results['minutes']:g} processor minutes of training each, batch {results['batch']}, CPU threads: "
              f"{results['threads']}; {results['people']} held-out people of {results['clips']} clips, "
              "detector-like keypoints through the shipped lifter; mm, ± half the 95 % interval over clips. "
              "Memory: what a training step holds.", "",

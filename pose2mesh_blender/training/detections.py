@@ -28,17 +28,20 @@ from ..core.files import write_file
 from ..core.network import joints as J
 from ..core.skeletons import BODY23_FLIP, SMPL24_PARENTS
 from .render import EMPTY, Film, Light, Renderer, Room, background
+from .sequences import PointSkinner
 from .synthetic import (
     LEGS,
     MIRROR,
     SMPL_FLIP,
     Motion,
-    Sampler,
-    Skinner,
     axis_angle_to_matrix,
+    camera_angles,
     global_rotations,
     load_motion,
+    random_shapes,
     seated,
+    tipped,
+    view_rotations,
 )
 from .wardrobe import Wardrobe
 
@@ -72,7 +75,6 @@ class Studio:
 
     def __init__(self, body: Body, motion: Motion, backgrounds: list[np.ndarray], length: int = 24) -> None:
         self.body, self.motion, self.backgrounds, self.length = body, motion, backgrounds, length
-        self.draw = Sampler(body, motion)
         self.renderer, self.wardrobe = Renderer(body), Wardrobe(body)
         self.estimators = {preset: PoseEstimator(preset, "cpu", max_people=2) for preset in PRESETS}
         ends = np.append(np.flatnonzero(np.diff(motion.clip)) + 1, len(motion.clip))
@@ -80,16 +82,14 @@ class Studio:
 
     def plan(self, rng: np.random.Generator) -> Shot:
         """Motion, shape and camera of a sequence."""
-        draw = self.draw
-        draw.rng = rng
         size = SIZES[rng.integers(len(SIZES))]
         local, frames = self._clip(rng)
-        shape = draw.shapes(1)
+        shape = random_shapes(rng, 1, len(self.body.shapedirs))
         lean = axis_angle_to_matrix(rng.normal(0, 1.2, 3).astype(np.float32)) if rng.random() < .02 else np.eye(3)
         path = self.motion.root[frames] - self.motion.root[frames[:-1]].mean(0)
         rotations, vertices, points = self._posed(local, shape, lean, path)
         crowd = [vertices]
-        view = draw.view_rotations(1)[0]
+        view = (view_rotations(camera_angles(rng, 1)) @ tipped(rng, 1))[0]
         share = np.exp(rng.uniform(np.log(.4), np.log(1.0))) if rng.random() < .88 else rng.uniform(1, 1.7)
         fov = np.radians(rng.uniform(22, 85))
         focal = max(size) / 2 / np.tan(fov / 2)
@@ -153,7 +153,7 @@ class Studio:
         beside = rng.choice([-1, 1]) * rng.uniform(.15, .7)
         path = self.motion.root[frames] - self.motion.root[frames].mean(0)
         turn = axis_angle_to_matrix(np.float32([0, rng.uniform(-np.pi, np.pi), 0]))
-        vertices = self._posed(local, self.draw.shapes(1), turn, path @ turn.T)[1]
+        vertices = self._posed(local, random_shapes(rng, 1, len(self.body.shapedirs)), turn, path @ turn.T)[1]
         ahead = view[2] * [1, 0, 1]
         ahead /= max(np.linalg.norm(ahead), 1e-6)
         return vertices + ahead * depth + view[0] * [1, 0, 1] * beside
@@ -351,9 +351,9 @@ def load(path: Path, body: Body) -> dict[str, np.ndarray]:
     turns, root = out.pop("turns"), out.pop("root")
     s, t = turns.shape[:2]
     rotations = global_rotations(axis_angle_to_matrix((turns.reshape(-1, 24, 3) * (np.pi / 32767)).astype(np.float32)))
-    points, _ = Skinner(body)(rotations, np.repeat(out["shape"], t, 0))
-    out["points"] = points.reshape(s, t, 71, 3) + root[:, :, None]
     out["rotations"] = rotations.reshape(s, t, 24, 3, 3)
+    points = PointSkinner(body)(out["rotations"], out["shape"])
+    out["points"] = points - points[:, :, :1] + root[:, :, None]
     out["visible"] = np.unpackbits(out["visible"], count=s * t * 23).reshape(s, t, 23).astype(bool)
     return out
 

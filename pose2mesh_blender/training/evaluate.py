@@ -15,7 +15,7 @@ from ..core.errors import Pose2MeshError
 from ..core.network.engine import Network, OnnxEngine, load_network
 from ..core.smpl_file import read_smpl, smpl_to_body
 from .baselines import load_baselines
-from .evaluation.conditions import BY_NAME, NOISY, HeldOut
+from .evaluation.conditions import BY_NAME, CLEAN, NOISY, STANDING, HeldOut
 from .evaluation.footage import measure_footage
 from .evaluation.real import measure_views, read_views
 from .evaluation.report import changes, markdown, write_card, write_json
@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--baseline", type=float, nargs="?", const=3.0, metavar="MINUTES", help="also measure ridge "
                      "regression and an MLP from joints to a skinned body; what is not in --work yet is fitted, the "
                      "MLP for so much processor time (default: 3)")
-    how.add_argument("--ablation", type=float, nargs="?", const=4.0, metavar="MINUTES", help="instead of all that, "
-                     "train the paper's designs for so long each (default: 4) and compare them; needs torch")
+    how.add_argument("--ablation", type=float, nargs="?", const=8.0, metavar="MINUTES", help="instead of all that, "
+                     "train and compare the paper's designs for so much processor time each (default: 8); needs torch")
     how.add_argument("--quick", action="store_true", help="fewer frames: wider intervals")
     how.add_argument("--work", type=Path, default=WORK, metavar="FOLDER",
                      help="detections and fitted baselines are kept here (default: %(default)s)")
@@ -121,14 +121,15 @@ def measure(network: Network, args: argparse.Namespace) -> dict:
         noisy = BY_NAME[NOISY]
         results["meshes"] = measure_meshes(network, body, held_out.stills(noisy, size.meshed, SEED), baselines)
         say("meshes")
-        for name, every in (("clean", size.clean_takes), ("detector-like", size.takes)):
+        for name, condition, every in (("clean", CLEAN, size.clean_takes), ("detector-like", NOISY, size.takes),
+                                       ("standing", STANDING, size.takes)):
             if every:
-                shots = held_out.takes(name == "clean", SEED)
+                shots = held_out.takes(BY_NAME[condition], SEED)
                 takes[name] = measure_takes(ways, body, shots.chosen(np.arange(0, len(shots), every)))
                 say(f"takes, {name}")
         if args.sheets:
             still_sheets(args.sheets, "stills", network, body, held_out.stills(noisy, FULL.lifted, SEED))
-            take_sheets(args.sheets, "takes", ways["whole take"], body, held_out.takes(False, SEED))
+            take_sheets(args.sheets, "takes", ways["whole take"], body, held_out.takes(noisy, SEED))
             say("sheets")
     if args.rendered:
         rendered = read_rendered(args.rendered, body)

@@ -5,6 +5,7 @@ import copy
 import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Run:
     minutes: float
     rate: float = 1e-3
     decay: float = 1e-4
+    clock: Callable[[], float] = time.monotonic  # what `minutes` are minutes of
     step: int = 0
     elapsed: float = 0.0  # seconds trained, over all sessions
     average: nn.Module = field(init=False)
@@ -40,7 +42,7 @@ class Run:
             self.average.load_state_dict(state["average"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.step, self.elapsed = state["step"], state["elapsed"]
-        self._last = time.monotonic()
+        self._last = self.clock()
 
     @property
     def path(self) -> Path:
@@ -73,7 +75,7 @@ class Run:
                     a.lerp_(b, 1 - keep)
                 else:
                     a.copy_(b)
-        now = time.monotonic()
+        now = self.clock()
         # One clock for all, so that all have the same learning rate and stop at the same step.
         self.elapsed = parallel.from_first(self.elapsed + min(now - self._last, 60.0), loss)
         self._last = now

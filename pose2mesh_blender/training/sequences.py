@@ -14,7 +14,22 @@ from ..core.network import joints as J
 from ..core.network.features import path_features
 from ..core.skeletons import SMPL24_PARENTS
 from .detector_noise import detect
-from .synthetic import ARMS, LEGS, MIRROR, SMPL_FLIP, Motion, axis_angle_to_matrix, global_rotations, hidden, seated
+from .synthetic import (
+    ARMS,
+    LEGS,
+    MIRROR,
+    SMPL_FLIP,
+    Motion,
+    axis_angle_to_matrix,
+    camera_angles,
+    global_rotations,
+    hidden,
+    random_shapes,
+    seated,
+    tipped,
+    upright,
+    view_rotations,
+)
 
 RATES = (10.0, 12.0, 15.0, 24.0, 25.0, 30.0)  # frames a second; faster footage is lifted as interleaved takes
 NEAREST = 1.1  # no root nearer to the camera, metres
@@ -84,7 +99,7 @@ class SequenceSampler:
         times = self._times(g, t, rate)
         local, travel = self._poses(times, centres)
         view = self._cameras(times)
-        shape = np.clip(rng.normal(size=(g, len(self.body.shapedirs))), -3, 3).astype(np.float32)
+        shape = random_shapes(rng, g, len(self.body.shapedirs))
         local[:, :, 0] = view @ local[:, :, 0]
         rotations = global_rotations(local.reshape(g * t, 24, 3, 3)).reshape(g, t, 24, 3, 3)
         points = self.skin(rotations, shape)
@@ -126,14 +141,15 @@ class SequenceSampler:
         sit = np.flatnonzero(rng.random(g) < .06)
         if len(sit):
             local[np.ix_(sit, range(t), LEGS)] = seated(len(sit), rng)[:, None]
-        stand = np.flatnonzero(rng.random(g) < .1)  # mocap thinned for variety has few straight legs
-        legs = rng.normal(0, .07, (len(stand), 6, 3)).astype(np.float32)
-        local[np.ix_(stand, range(t), LEGS)] = axis_angle_to_matrix(legs)[:, None]
-        still = np.union1d(sit, stand)
-        travel[still] *= .1
+        travel[sit] *= .1
         bent = np.flatnonzero(rng.random(g) < .5)
         turns = rng.normal(size=(len(bent), 24, 3)) * rng.uniform(0, .22, (len(bent), 1, 1))
         local[bent] = local[bent] @ axis_angle_to_matrix(turns.astype(np.float32))[:, None]
+        tall = np.flatnonzero(rng.random(g) < .35)  # who is captured dances and jumps, who is filmed mostly stands
+        upwards = rng.uniform(.3, 1, len(tall)).astype(np.float32)
+        legs = _straightened(local[np.ix_(tall, range(t), LEGS)], upwards)
+        local[np.ix_(tall, range(t), LEGS)] = legs @ upright(len(tall), rng)[:, None]
+        travel[tall] *= (1 - .9 * upwards)[:, None, None]
         curl = np.zeros((g, 2, 3), np.float32)
         curl[:, 0, 2], curl[:, 1, 2] = -rng.uniform(0, .7, g), rng.uniform(0, .7, g)
         local[:, :, 22:24] = axis_angle_to_matrix(curl)[:, None]
@@ -168,21 +184,13 @@ class SequenceSampler:
         return _to_matrices(mixed), travel
 
     def _cameras(self, times: np.ndarray) -> np.ndarray:
-        """(G, T, 3, 3) world (y up) -> camera axes: any yaw, mostly level, some bodies any way up, some hand-held."""
+        """(G, T, 3, 3) world (y up) -> camera axes; some cameras are hand-held."""
         rng, (g, t) = self.rng, times.shape
-        yaw, pitch, roll = (np.zeros((g, t, 3), np.float32) for _ in range(3))
-        yaw[..., 1] = rng.uniform(-np.pi, np.pi, g)[:, None]
-        pitch[..., 0] = np.where(rng.random(g) < .85, rng.normal(.12, .2, g), rng.uniform(-.9, 1.2, g))[:, None]
-        roll[..., 2] = rng.normal(0, .07, g)[:, None]
+        angles = np.repeat(camera_angles(rng, g)[:, None], t, 1)
         sway = np.where(rng.random(g) < .3, rng.uniform(0, .04, g), 0)[:, None]
-        for axis in (yaw[..., 1], pitch[..., 0]):
+        for axis in (angles[..., 1], angles[..., 0]):
             axis += sway * np.sin(2 * np.pi * (rng.uniform(.1, .8, g)[:, None] * times + rng.random(g)[:, None]))
-        first = axis_angle_to_matrix(yaw)
-        anyway = np.flatnonzero(rng.random(g) < .05)
-        turned = axis_angle_to_matrix(rng.normal(0, 1.2, (len(anyway), 3)).astype(np.float32))
-        first[anyway] = first[anyway] @ turned[:, None]
-        flip = np.diag([1, -1, -1]).astype(np.float32)
-        return flip @ axis_angle_to_matrix(roll) @ axis_angle_to_matrix(pitch) @ first
+        return view_rotations(angles) @ tipped(rng, g)[:, None]
 
     def _placed(self, travel: np.ndarray) -> np.ndarray:
         """The root's way in camera axes, moved to a random place in front of the camera."""
@@ -192,6 +200,17 @@ class SequenceSampler:
         off = rng.uniform(-.35, .35, (g, 2)) * np.minimum(1, distance / 4)[:, None]
         centre = np.concatenate([off, np.ones((g, 1))], 1) * distance[:, None]
         return (travel + centre[:, None]).astype(np.float32)
+
+
+def _straightened(legs: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Local rotations (G, T, 6, 3, 3), each taken by share (G,) of the way to none."""
+    g, t = legs.shape[:2]
+    q = _to_quaternions(legs.reshape(g * t, 6, 3, 3)).reshape(g, t, 6, 4)
+    q *= np.where(q[..., :1] < 0, -1, 1)
+    share = share[:, None, None]
+    q *= (1 - share)[..., None]
+    q[..., 0] += share
+    return _to_matrices(q)
 
 
 def _to_quaternions(matrices: np.ndarray) -> np.ndarray:

@@ -25,15 +25,15 @@ from .synthetic import Motion
 WEIGHTS = np.ones(J.COUNT, np.float32)
 ENDS = ("wrist", "ankle", "hand", "foot", "knee", "elbow")
 WEIGHTS[[i for i, n in enumerate(J.NAMES) if any(end in n for end in ENDS)]] = 1.3
-# Distances that keep a guess in one piece. Where the picture leaves open whether a limb comes forward or goes back, the
-# likeliest coordinates lie between, as a limb that is too short, and a body of whole bones must bend its knees to follow.
+# Distances that keep a guess in one piece. Where a picture leaves open whether a limb comes forward or goes back, the
+# likeliest coordinates lie between: a limb that is too short, for which a body of whole bones bends its knees.
 SPANS = [(J.NAMES.index(f"{kind}{a}"), J.NAMES.index(f"{kind}{b}")) for kind in ("h36m_", "smpl_", "")
          for chain in (*((f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
                        *((f"{side}_hip", f"{side}_knee", f"{side}_ankle") for side in ("left", "right")),
                        ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"),
                        ("left_shoulder", "left_hip"), ("right_shoulder", "right_hip"))
          for a, b in combinations(chain, 2)]
-LENGTH = 1.0  # weight of those distances
+LENGTH = 0.3  # weight of those distances
 CLEAN = 0.2  # share of takes with exact keypoints
 STRAIGHT = 20.0  # degrees of flexion below which a knee counts as straight
 SPEED = 2.0  # weight of the change from frame to frame: what the eye sees as jitter
@@ -141,8 +141,9 @@ def train_posenet(body: Body, motion: Motion, test: Motion, folder: Path, minute
             run.update(alone + together + SPEED * jitter + LENGTH * length + 0.003 * shapeless)
             if run.step % 250 == 0 and parallel.rank() == 0:
                 print(f"step {run.step}  {run.elapsed / 60:.1f} of {minutes:g} min  mm: one frame "
-                      f"{alone.item() * 1000:.1f}  take {together.item() * 1000:.1f}  speed {jitter.item() * 1000:.2f}  "
-                      f"length {length.item() * 1000:.1f}  MPJPE / PA (in time): " + ", ".join(
+                      f"{alone.item() * 1000:.1f}  take {together.item() * 1000:.1f}  "
+                      f"speed {jitter.item() * 1000:.2f}  length {length.item() * 1000:.1f}  "
+                      "MPJPE / PA (in time): " + ", ".join(
                           "{} {:.1f} / {:.1f} ({:.1f} / {:.1f}, acceleration {:.1f} -> {:.1f}, straight knees bent by "
                           "{:.1f} -> {:.1f}°)".format(name, *evaluate(run.result, check))
                           for name, check in checks.items()), flush=True)

@@ -13,7 +13,7 @@ from ...core.placement import fit_translation
 from ...core.skeletons import BODY23_FLIP, SMPL24_PARENTS
 from ..detector_noise import detect
 from ..sequences import PointSkinner
-from ..synthetic import MIRROR, SMPL_FLIP, detector_view, global_rotations, hidden
+from ..synthetic import MIRROR, SMPL_FLIP, global_rotations, hidden
 from .record import Clip, View
 
 WORST_FIT = 3 / 64  # mean distance of fit and keypoints in shares of the box, as for COCO in Pose2Mesh
@@ -100,7 +100,7 @@ class PairSampler:
         exact = np.flatnonzero(p.exact[rows])
         if len(exact):
             real = points[exact] @ view.rotation[exact].transpose(0, 2, 1).astype(np.float32)
-            seen = detector_view(real, root[exact], np.zeros(len(exact), np.float32))
+            seen = J.detector_points(real, 0.0) + root[exact, None]
             behind = hidden(real, root[exact], seen)
             there = confidence[exact] > 0  # errors depend on the whole person: the fit stands in for what is absent
             whole = np.where(there[..., None], rays[exact], seen[..., :2] / np.maximum(seen[..., 2:], .2))

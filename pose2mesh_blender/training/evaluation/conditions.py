@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sequences import SequenceSampler
-from ..synthetic import LEGS, Motion, axis_angle_to_matrix, seated
+from ..synthetic import LEGS, Motion, axis_angle_to_matrix, seated, upright
 from .shots import Shots, from_takes
 
 Random = np.random.Generator
@@ -26,6 +26,7 @@ class Condition:
     clean: bool = False  # exact projections of all keypoints
     frames: Callable[[Motion, int], np.ndarray] | None = None  # which frames; None = evenly over each clip
     pose: Callable[[np.ndarray, Random], np.ndarray] | None = None  # changes local rotations (N, 24, 3, 3)
+    legs: Callable[[int, Random], np.ndarray] | None = None  # (N, 6, 3, 3) local rotations of LEGS, held for a take
     camera: Callable[[int, Random], np.ndarray] | None = None  # (N, 3, 3) world (y up) -> y up axes of the camera
     seen: Callable[[np.ndarray, Random], np.ndarray] | None = None  # changes confidences (N, 23)
 
@@ -71,12 +72,6 @@ def _laid_down(local: np.ndarray, rng: Random) -> np.ndarray:
     return local
 
 
-def _seated(local: np.ndarray, rng: Random) -> np.ndarray:
-    local = local.copy()
-    local[:, LEGS] = seated(len(local), rng)
-    return local
-
-
 def _facing_us(local: np.ndarray, rng: Random) -> np.ndarray:
     """Turned about the vertical so that the pelvis faces +z, where a camera with yaw 0 stands."""
     local = local.copy()
@@ -109,7 +104,7 @@ def _gaps(confidence: np.ndarray, rng: Random) -> np.ndarray:
     return np.where(rng.random(confidence.shape) < MISSING, 0, confidence)
 
 
-CLEAN, NOISY = "clean, body23", "detector-like, body23"
+CLEAN, NOISY, STANDING = "clean, body23", "detector-like, body23", "standing"
 CONDITIONS = (
     Condition(CLEAN, clean=True),
     Condition("clean, COCO-17", clean=True, seen=_without(FEET)),
@@ -118,7 +113,8 @@ CONDITIONS = (
     Condition("legs out of the picture", seen=_without(FROM_KNEES)),
     Condition("30 % of the joints missing", seen=_gaps),
     Condition("seen from behind", pose=_facing_us, camera=_from_behind),
-    Condition("sitting, kneeling", pose=_seated),
+    Condition(STANDING, legs=upright),
+    Condition("sitting, kneeling", legs=seated),
     Condition("lying", frames=_lying_frames, pose=_laid_down),
     Condition("steep camera", camera=_steep),
 )
@@ -138,16 +134,20 @@ class HeldOut(SequenceSampler):
             return shots
         return shots.seen_as(condition.seen(shots.keypoints[:, 0, :, 2], self.rng)[:, None])
 
-    def takes(self, clean: bool, seed: int, frames: int = TAKE) -> Shots:
-        """One take round the middle of every clip."""
-        self.rng, self._condition = np.random.default_rng(seed), BY_NAME[CLEAN if clean else NOISY]
+    def takes(self, condition: Condition, seed: int, frames: int = TAKE) -> Shots:
+        """One take round the middle of every clip; `frames`, `seen` and `camera` of a condition are for stills."""
+        self.rng, self._condition = np.random.default_rng(seed), condition
         centres = np.array([rows[len(rows) // 2] for rows in _clips(self.motion)])
-        return from_takes(self.batch(len(centres), frames, float(clean), centres, FPS), self.motion.clip[centres])
+        takes = self.batch(len(centres), frames, float(condition.clean), centres, FPS)
+        return from_takes(takes, self.motion.clip[centres])
 
     def _poses(self, times: np.ndarray, centres: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         local, travel = super()._poses(times, centres)
         if self._condition.pose:
             local[:, 0] = self._condition.pose(local[:, 0], self.rng)
+        if self._condition.legs:
+            local[:, :, LEGS] = self._condition.legs(len(local), self.rng)[:, None]
+            travel *= .1
         return local, travel
 
     def _cameras(self, times: np.ndarray) -> np.ndarray:
