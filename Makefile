@@ -2,7 +2,7 @@
 # make test   every test this Python can run (3.11: torch and Blender 4.5; 3.13: Blender 5.2)
 # make lint   ruff and types
 # make addon  the zips for Blender, into dist/
-# make page-pictures  demo_game.fbx and .glb in a browser beside Blender's render: docs/images/export.png
+# make page-pictures  demo_game.fbx and .glb in three.js and Godot beside Blender's render: docs/images/export.png
 # make bench  speed ratios on this machine
 # make test-gui  a click in a real Blender window, and its screenshot (Linux, root)
 # Needs make, Python 3.11 or 3.13 with venv, and the shared libraries listed in docs/development.md.
@@ -55,7 +55,7 @@ lint: $(VENV)/.stamp-test
 addon: $(VENV)/.stamp-demo
 	$(BIN)/python build_addon.py --validate
 
-# three.js in headless Chromium, both from npm; Linux on x86_64.
+# three.js and Godot in headless Chromium, all from npm; Linux on x86_64.
 page-pictures: $(VENV)/.stamp-test
 	$(BIN)/python tests/page_pictures.py out/demo.take out/demo_game.fbx out/demo_game.glb -o docs/images/export.png
 

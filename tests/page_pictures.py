@@ -1,13 +1,15 @@
-"""Exported characters in three.js in headless Chromium beside Blender's render of the take, through one camera.
+"""Exported characters in three.js and Godot, in headless Chromium, beside Blender's render through the same camera.
 
 python tests/page_pictures.py TAKE FILE... -o SHEET.png   (make page-pictures does it with the demo clip)
 """
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import subprocess
 import tempfile
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,8 @@ from pose2mesh_blender.scene.fresh import fresh_file
 from pose2mesh_blender.scene.sampling import Y_UP, Z_UP
 
 BROWSER = Path(__file__).with_name("browser")
-GREY, SUN, AMBIENT = 0x80, 0.8, 0.35  # as in browser/player.js
-SIZE = (260, 360)
+GREY, SUN, AMBIENT = 0x80, 0.8, 0.35  # as in browser/player.js and browser/godot/main.gd
+SIZE = (210, 290)
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,31 @@ def page_pictures(files: list[Path], times: list[float], view: View, size: tuple
         return [Shown([_read(name.with_suffix(".png")) for name in row],
                       [np.fromfile(name.with_suffix(".bin"), np.float32).reshape(-1, 3) for name in row])
                 for row in names]
+
+
+def import_in_godot(file: Path, times: list[float], fps: float, view: View, size: tuple[int, int] = SIZE
+                    ) -> tuple[dict, Shown]:
+    """What Godot 4's own importer makes of a GLB or FBX and shows; the facts are those of browser/godot/main.gd."""
+    node, folder = install_node_readers(BROWSER)
+    with tempfile.TemporaryDirectory() as out:
+        project = Path(out, "project.zip")
+        with zipfile.ZipFile(project, "w") as pack:
+            for part in sorted((folder / "godot").iterdir()):
+                pack.write(part, part.name)
+            pack.write(file, f"character{file.suffix}")
+            pack.writestr("spec.json", json.dumps({"file": f"character{file.suffix}", "times": times, "fps": fps,
+                                                   "view": asdict(view)}))
+        run = subprocess.run([node, str(folder / "godot.mjs"), str(project), *map(str, size)], capture_output=True,
+                             text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    facts = json.loads(run.stdout)
+    pictures, corners = [], []
+    for one in facts.pop("shown"):
+        pictures.append(cv2.imdecode(np.frombuffer(base64.b64decode(one["picture"]), np.uint8), cv2.IMREAD_COLOR))
+        triangles = np.frombuffer(base64.b64decode(one["corners"]), np.float32).reshape(-1, 3, 3)
+        # Godot's triangles run clockwise; its importers of the two formats turn them round in two ways
+        corners.append(triangles[:, [2, 1, 0] if file.suffix == ".fbx" else [0, 2, 1]].reshape(-1, 3))
+    return facts, Shown(pictures, corners)
 
 
 def blender_pictures(take: Take, person: int, rows: list[int], view: View, size: tuple[int, int] = SIZE
@@ -133,18 +160,16 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(int) - b)[person].mean())
 
 
-def sheet(rows: dict[str, list[np.ndarray]], columns: list[str]) -> np.ndarray:
-    """A picture with a named row per program and a named column per moment."""
-    lines = []
-    for name, pictures in rows.items():
-        line = np.hstack(pictures)
-        cv2.putText(line, name, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
-        lines.append(line)
-    head = np.full((24, lines[0].shape[1], 3), 48, np.uint8)
+def sheet(columns: dict[str, list[np.ndarray]], rows: list[str]) -> np.ndarray:
+    """A picture with a named column per program and a named row per moment."""
+    picture = np.hstack([np.vstack(pictures) for pictures in columns.values()])
+    height, width = np.array(picture.shape[:2]) // (len(rows), len(columns))
+    head = np.full((24, picture.shape[1], 3), 48, np.uint8)
     for k, name in enumerate(columns):
-        cv2.putText(head, name, (8 + k * lines[0].shape[1] // len(columns), 17), cv2.FONT_HERSHEY_SIMPLEX, 0.5,
-                    (255, 255, 255), 1, cv2.LINE_AA)
-    return np.vstack([head, *lines])
+        _write(head, name, k * width + 6, 16)
+    for k, name in enumerate(rows):
+        _write(picture, name, 6, k * height + 16)
+    return np.vstack([head, picture])
 
 
 def world_points(take: Take, person: int, row: int) -> np.ndarray:
@@ -159,6 +184,10 @@ def _axes(back: np.ndarray) -> np.ndarray:
     right = np.cross([0, 1, 0], back)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(back, right), back], 1)
+
+
+def _write(picture: np.ndarray, text: str, x: int, y: int) -> None:
+    cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (255, 255, 255), 1, cv2.LINE_AA)
 
 
 def _read(path: Path) -> np.ndarray:
@@ -177,16 +206,20 @@ def main() -> None:
     times = [float(take.timestamps[row] - take.timestamps[0]) for row in rows]
     points = np.array([world_points(take, person, row) for row in rows])
     view = view_of(points)
-    shown = page_pictures(options.files, times, view)
-    lines = {"Blender, shape keys": blender_pictures(take, person, rows, view)}
+    in_three = page_pictures(options.files, times, view)
+    shown = {f"three.js, {file.name}": one for file, one in zip(options.files, in_three)}
+    for file in options.files:
+        facts, one = import_in_godot(file, times, take.fps, view)
+        shown[f"Godot {facts['version'].split('-')[0]}, {file.name}"] = one
+    columns = {"Blender, shape keys": blender_pictures(take, person, rows, view)}
     corners = load_body().faces.ravel()
-    for file, one in zip(options.files, shown):
-        lines[f"three.js, {file.name}"] = one.pictures
+    for name, one in shown.items():
+        columns[name] = one.pictures
         gap = 1000 * max(np.linalg.norm(c - p[corners], axis=1).max() for c, p in zip(one.corners, points))
-        colour = max(map(difference, one.pictures, lines["Blender, shape keys"]))
-        print(f"{file}: vertices off by at most {gap:.1f} mm, pictures by {colour:.1f} of 255 on average")
+        colour = max(map(difference, one.pictures, columns["Blender, shape keys"]))
+        print(f"{name}: vertices off by at most {gap:.1f} mm, pictures by {colour:.1f} of 255 on average")
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(options.output), sheet(lines, [f"frame {row}" for row in rows]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    cv2.imwrite(str(options.output), sheet(columns, [f"frame {row}" for row in rows]), [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 if __name__ == "__main__":

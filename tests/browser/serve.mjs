@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url'
 const HERE = dirname(fileURLToPath(import.meta.url))
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.wasm': 'application/wasm' }
 
+// Godot's threads share memory, which a browser allows to pages that are cut off from others only.
+const ISOLATED = { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' }
+
 // files: paths that are served as /files/<number>/<name>. Returns the server and its address.
 export async function serve(files) {
   const server = createServer(async (request, response) => {
@@ -17,7 +20,8 @@ export async function serve(files) {
     try {
       if (!file || (folder !== 'files' && !file.startsWith(HERE + sep))) throw new Error('outside')
       const data = await readFile(file)
-      response.writeHead(200, { 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(data)
+      response.writeHead(200, { ...ISOLATED, 'Content-Type': TYPES[extname(file)] ?? 'application/octet-stream' })
+      response.end(data)
     } catch {
       response.writeHead(404).end()
     }
