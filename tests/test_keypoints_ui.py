@@ -1,6 +1,7 @@
 """Correcting joints as a user does it: markers are edited, the mesh follows where it should and nowhere else."""
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from pose2mesh_blender.core.pipeline import Settings
 from pose2mesh_blender.core.pipeline import run as animate
 from pose2mesh_blender.core.skeletons import BODY23
 from pose2mesh_blender.core.take import Take
-from pose2mesh_blender.scene import corrected, takes, tracks
+from pose2mesh_blender.scene import corrected, refresh, takes, tracks
 from pose2mesh_blender.ui import jobs, keypoints, live, overlay
 from pose2mesh_blender.ui.skeletons import LEFT as LEFT_SIDE
 from pose2mesh_blender.ui.skeletons import skeleton
@@ -113,6 +114,39 @@ def test_edits_survive_save_and_reload_and_undo_is_followed(folder, tmp_path):
     assert np.abs(shapes() - after).max() > 0.01
     assert bpy.ops.pose2mesh.resolve() == {"FINISHED"}
     assert np.abs(shapes() - after).max() < 1e-5 and as_in_the_take(folder)
+
+
+def test_a_take_that_goes_on_brings_its_markers(tmp_path, demo_clip):
+    """Animate, stop, correct, Animate again: what was not detected yet must not seem to be deleted by the user."""
+    asked, settings = [], Settings(preset="fast", people=1, end=15)
+
+    def stop() -> bool:
+        return bool(asked)
+
+    stop.take_keep, stop.at_once = lambda: bool(asked and not asked.clear()), lambda: False
+    animate(demo_clip, tmp_path / "take", settings, cancelled=stop,
+            progress=lambda stage, done, total: asked.append(1) if (stage, done) == ("detect", 6) else None).close()
+    folder = str(tmp_path / "take")
+    with Take.open(folder) as take:
+        assert take.done.sum() == 6
+        collection = takes.build_take(take)
+    drag(folder, row=3)
+    animate(demo_clip, folder, settings).close()
+    with Take.open(folder) as take:
+        refresh.refresh(collection, take)
+    changed, = keypoints.edited_in(bpy.context.scene)[folder].values()
+    assert (changed[1].rows.tolist(), changed[1].joints.tolist()) == ([3], [WRIST])
+    assert not marker(folder, row=10).mute
+    clip = takes.clip_of(collection)
+    facts = json.loads(clip[tracks.TRACKED])
+    for one in facts.values():
+        one["rows"] = 6
+    clip[tracks.TRACKED] = json.dumps(facts)
+    for track in tracked_of(folder).object.tracks:  # as an undo of the second Animate leaves them
+        for row in range(6, 16):
+            track.markers.find_frame(row + 1).mute = True
+    changed, = keypoints.edited_in(bpy.context.scene)[folder].values()
+    assert changed[1].rows.tolist() == [3]
 
 
 def test_a_correction_that_is_dragged_back_is_none(folder):

@@ -47,6 +47,7 @@ def refresh(collection: bpy.types.Collection, take: Take, heirs: dict[int, int] 
             show(collection, ob, take)
         elif person not in off_in(collection):
             remove(collection, ob)
+    tracks.follow_detection(take)
     note(collection, take)
 
 

@@ -25,6 +25,7 @@ TRACKED = "pose2mesh_tracks"  # custom property of the clip: JSON, name of a tra
 NAMES = tuple(name.replace("_", " ").title() for name in BODY23)  # of the tracks
 PARTNER = BODY23_FLIP
 UNSURE = 0.2  # confidence below which a marker is muted
+EVERY = 1 << 30  # rows
 NEAR = 0.02  # pixels: markers that moved less have not been moved
 PATTERN, SEARCH = 0.02, 0.05  # half sides of what Blender's tracker looks at, as shares of the picture's width
 
@@ -41,6 +42,7 @@ class Tracked:
     person: int
     offset: int  # the clip's frame_offset when the markers were made
     state: str  # of the take that the markers know
+    rows: int  # how many rows were detected when the markers were made
 
     @property
     def clip(self) -> bpy.types.MovieClip:
@@ -81,12 +83,14 @@ def tracked_in(clip: bpy.types.MovieClip) -> list[Tracked]:
     found = []
     for name, facts in _facts(clip).items():
         if name in clip.tracking.objects:
-            found.append(Tracked(clip.name, name, facts["take"], facts["person"], facts["offset"], facts["state"]))
+            found.append(Tracked(clip.name, name, facts["take"], facts["person"], facts["offset"], facts["state"],
+                                 facts["rows"]))
     return found
 
 
 def tracked_anywhere(folder: str | Path | None = None, person: int | None = None) -> Iterator[Tracked]:
     """Everybody of ours in all clips, or those of one take, or one person."""
+    folder = None if folder is None else str(folder)
     for clip in bpy.data.movieclips:
         for tracked in tracked_in(clip):
             if folder in (None, tracked.folder) and person in (None, tracked.person):
@@ -120,7 +124,8 @@ def _facts(clip: bpy.types.MovieClip) -> dict[str, dict]:
     """The custom property, with objects that were renamed in the clip editor under their new names."""
     try:
         facts = {str(name): {"take": str(f["take"]), "person": int(f["person"]), "offset": int(f["offset"]),
-                             "state": str(f["state"])} for name, f in json.loads(clip.get(TRACKED, "{}")).items()}
+                             "state": str(f["state"]), "rows": int(f.get("rows", EVERY))}
+                 for name, f in json.loads(clip.get(TRACKED, "{}")).items()}
     except (ValueError, TypeError, KeyError, AttributeError):
         return {}  # not ours, or damaged
     objects = clip.tracking.objects
@@ -134,8 +139,8 @@ def _facts(clip: bpy.types.MovieClip) -> dict[str, dict]:
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
-def write(clip: bpy.types.MovieClip, take: Take, person: int) -> Tracked:
-    """Shows a person's keypoints on the clip; markers that already show them are left alone.
+def write(clip: bpy.types.MovieClip, take: Take, person: int, first: int = 0) -> Tracked:
+    """Shows a person's keypoints on the clip, from row `first` on; markers that already show them are left alone.
 
     Also brings markers up to date that lie at other frames since the clip's frame offset was changed.
     """
@@ -159,8 +164,11 @@ def write(clip: bpy.types.MovieClip, take: Take, person: int) -> Tracked:
             track = tracking_object.tracks.new(name=track_name, frame=int(frames[rows[0]]))
             track.hide = bool(absent_in(keypoints[:, joint]).all())
         _place(track, frames[rows], clip.size[0] / max(1, clip.size[1]))
-    _show(tracking_object, take, person, frames, np.ones(len(take), bool))
-    facts[name] = {"take": folder, "person": person, "offset": clip.frame_offset, "state": state_of(take)}
+    if tracked is None or tracked.offset != clip.frame_offset:
+        first = 0
+    _show(tracking_object, take, person, frames, np.arange(len(take)) >= first)
+    facts[name] = {"take": folder, "person": person, "offset": clip.frame_offset, "state": state_of(take),
+                   "rows": int(take.detected.sum())}
     clip[TRACKED] = json.dumps(facts)
     _seen.setdefault(folder, set()).add(state_of(take))
     return find(clip, folder, person)  # type: ignore[return-value]
@@ -201,6 +209,13 @@ def catch_up(tracked: Tracked, take: Take) -> None:
     _show(tracked.object, take, tracked.person, marker_frames(take, tracked.clip, tracked.offset),
           np.ones(len(take), bool), spare_keyed=True)
     remember(tracked, take)
+
+
+def follow_detection(take: Take) -> None:
+    """Rows that were detected after the markers were made get theirs; without it they would seem to be deleted ones."""
+    for tracked in list(tracked_anywhere(take.folder)):
+        if tracked.rows < take.detected.sum() and tracked.person in take.people:
+            write(tracked.clip, take, tracked.person, tracked.rows)
 
 
 def _show(tracking_object: bpy.types.MovieTrackingObject, take: Take, person: int, frames: np.ndarray,

@@ -93,6 +93,7 @@ def edited_in(scene: bpy.types.Scene) -> dict[str, dict[int, tuple[tracks.Tracke
     for folder in dict.fromkeys(str(c[takes.TAKE]) for c in takes.takes_in(scene)):
         try:
             with Take.open(folder) as take:
+                tracks.follow_detection(take)
                 for tracked in tracks.tracked_anywhere(folder):
                     if tracked.person not in take.people:
                         continue
