@@ -100,10 +100,6 @@ def _texts(tree: ast.AST) -> Iterator[str]:
                 yield from filter(None, map(_word, node.value.values))
             else:
                 yield from _of_items(node.value)
-        elif isinstance(node, ast.FunctionDef) and node.name == "help_lines":
-            for inner in ast.walk(node):
-                if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Tuple):
-                    yield from filter(None, map(_word, inner.value.elts))
 
 
 def _of_items(node: ast.AST) -> Iterator[str]:

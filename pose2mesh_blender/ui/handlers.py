@@ -17,6 +17,7 @@ def after_undo(*_: object) -> None:
 def before_load(*_: object) -> None:
     """Wishes for the file that goes are forgotten; what the worker does for it ends."""
     smoothing.forget()
+    jobs.last_message = ("", "")
     if jobs.current is not None and not jobs.in_window():
         jobs.shut_down()
 

@@ -30,7 +30,7 @@ STAGES = {"open": "Opening", "detect": "Finding people", "solve": "Lifting to 3D
 SHARE = {"open": (0.0, 0.02), "detect": (0.02, 0.8), "solve": (0.8, 0.85), "mesh": (0.85, 1.0)}  # of the progress bar
 
 current: Job | None = None
-last_message: tuple[str, str] = ("", "")  # (level, text) of the job before, for the panel
+last_message: tuple[str, str] = ("", "")  # (ERROR, STOPPED or INFO, text) of the job before, for the panel
 _client: WorkerClient | None = None
 _in_window: Callable[[], None] | None = None  # takes timer and status text away
 before_start: list[Callable[[], None]] = []  # what else holds takes lets them go
@@ -378,7 +378,8 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
             self.report({"ERROR" if not job.made else "WARNING"}, message)
         if text := job.summary():
             self.report({"WARNING" if job.failed or not job.made else "INFO"}, text)
-        last_message = ("ERROR", job.failed[-1]) if job.failed else ("INFO", job.made[-1] if job.made else "")
+        level = "ERROR" if job.failed else "STOPPED" if job.stopping and job.pausable and job.made else "INFO"
+        last_message = level, (job.failed or job.made or [""])[-1]
         return {"FINISHED"} if job.made else {"CANCELLED"}
 
 

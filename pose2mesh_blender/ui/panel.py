@@ -8,7 +8,7 @@ import bpy
 from ..scene import takes
 from . import icons, jobs, queue
 from .properties import settings_of
-from .text import label, wrapped
+from .text import label, say, wrapped
 
 # Blender's stubs want literals here, which a class that is mixed in cannot promise.
 SPACE: Any = "VIEW_3D"
@@ -50,8 +50,9 @@ class POSE2MESH_PT_main(Sidebar, bpy.types.Panel):
         if level == "ERROR":
             wrapped(layout, text, context.region.width, alert=True, icon="ERROR")
         elif not job:
+            column = layout.column(align=True)
             for line in help_lines(context):
-                wrapped(layout, label(line), context.region.width)
+                wrapped(column, line, context.region.width)
 
 
 def draw_progress(layout: bpy.types.UILayout, job: jobs.Job) -> None:
@@ -67,11 +68,13 @@ def draw_progress(layout: bpy.types.UILayout, job: jobs.Job) -> None:
 def help_lines(context: bpy.types.Context) -> tuple[str, ...]:
     """Two lines that say what to do now."""
     here = takes.takes_in(context.scene)
+    if jobs.last_message[0] == "STOPPED":
+        return jobs.last_message[1], say("Animate again to go on")
     if not here and not settings_of(context.scene).footage and not queue.waiting(context.window_manager):
-        return ("1. Choose or drop a video.", "2. Press Animate.")
+        return label("1. Choose or drop a video."), label("2. Press Animate.")
     if not here:
-        return ("Press Animate: each person becomes a mesh.", "Blender stays usable meanwhile.")
-    return ("Space plays it. Correct keypoints,", "then export.")
+        return label("Press Animate: each person becomes a mesh."), label("Blender stays usable meanwhile.")
+    return label("Space plays it. Correct keypoints,"), label("then export.")
 
 
 CLASSES = (POSE2MESH_PT_main,)

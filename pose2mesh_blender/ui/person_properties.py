@@ -11,13 +11,16 @@ from . import roster, smoothing
 
 
 def _name(self: Any) -> str:
-    return self.id_data.name
+    """Without the take's name, which stands over the list and would fill its rows."""
+    ob = self.id_data
+    collection = takes.collection_of(ob)
+    return ob.name.removeprefix(f"{collection.name} ") if collection else ob.name
 
 
 def _set_name(self: Any, name: str) -> None:
     """The object, its mesh, its keypoints on the clip and the person in the take have one name."""
     ob, name = self.id_data, name.strip()
-    if not name or name == ob.name:
+    if name in ("", ob.name, _name(self)):
         return
     collection = takes.collection_of(ob)
     ob.name = name

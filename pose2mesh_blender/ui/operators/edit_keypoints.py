@@ -69,5 +69,5 @@ def _clip_editor(context: bpy.types.Context) -> bpy.types.Area | None:
         return None
     new[0].type = "CLIP_EDITOR"
     editor: Any = new[0].spaces.active
-    editor.show_region_toolbar = False  # half a viewport is narrow
+    editor.show_region_toolbar = editor.show_region_ui = False  # half a viewport is narrow
     return new[0]
