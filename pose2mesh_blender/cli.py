@@ -376,7 +376,8 @@ def _export_settings(options: argparse.Namespace) -> ExportSettings:
     if not hasattr(options, "export"):
         return ExportSettings()
     return ExportSettings(options.export, ExportOptions(
-        in_place=options.in_place, simplify=options.simplify, correctives=options.correctives, budget=options.budget),
+        in_place=options.in_place, simplify=options.simplify, correctives=options.correctives, budget=options.budget,
+        largest=options.largest),
         options.together)
 
 
@@ -473,6 +474,8 @@ def _add_export(command: argparse.ArgumentParser) -> None:
                         "skinned mesh within this of the exact one, where it is not")
     export.add_argument("--budget", type=float, default=1.0, metavar="MM", help="mean error of the preset compact "
                         "(default: %(default)s)")
+    export.add_argument("--largest", type=float, default=5.0, metavar="MM", help="how far a vertex of any frame may be "
+                        "off in the preset compact; 0: any distance (default: %(default)s)")
     export.add_argument("--together", action="store_true", help="several people in one file, instead of one each")
 
 

@@ -110,7 +110,7 @@ def test_compact_keys_stay_within_their_budget(tmp_path, take, person, three):
     sizes = {}
     for budget in (0.5, 8.0):
         path = tmp_path / f"c{budget}.fbx"
-        written, = export_people(path, person, PRESETS["compact"], ExportOptions(budget=budget))
+        written, = export_people(path, person, PRESETS["compact"], ExportOptions(budget=budget, largest=0))
         assert "mm" in written.text
         facts, (seen,) = read_ufbx(path, TIMES)
         sizes[budget] = facts["meshes"][0]["shapes"]
@@ -119,7 +119,14 @@ def test_compact_keys_stay_within_their_budget(tmp_path, take, person, three):
         assert np.mean(gaps) < (budget + 0.5) * MILLIMETRE
         assert facts["finite"] and facts["start"] == [0.0]
     assert 0 < sizes[8.0] < sizes[0.5] < 12
-    export_people(tmp_path / "c.glb", person, PRESETS["compact"], ExportOptions(budget=0.5))
+    bounded, = export_people(tmp_path / "b.fbx", person, PRESETS["compact"], ExportOptions(budget=8.0, largest=2.0))
+    facts, (seen,) = read_ufbx(tmp_path / "b.fbx", [row / FPS for row in range(12)])
+    assert f"{facts['meshes'][0]['shapes']} shapes, off by mean" in bounded.text and "largest" in bounded.text
+    for row, positions in enumerate(seen):
+        gap = np.linalg.norm(positions * facts["unit"] - y_up(world_vertices(take, 0, row)), axis=1)
+        assert gap.max() < 2.1 * MILLIMETRE
+    tight, = export_people(tmp_path / "c.glb", person, PRESETS["compact"], ExportOptions(budget=0.5, largest=1e-6))
+    assert "more than the 0.5 mm on average and 1e-06 mm at most that were asked for" in tight.text
     _, (seen,) = read_three(*three, tmp_path / "c.glb", TIMES)
     for positions, row in zip(seen, ROWS):
         expected = y_up(world_vertices(take, 0, row))[load_body().faces.ravel()]

@@ -8,7 +8,7 @@ from walking_take import walk
 from pose2mesh_blender.core.body import load_body
 from pose2mesh_blender.core.conventions import CONVENTIONS, convention, motion_of, quaternion_of, skeleton_of, steady
 from pose2mesh_blender.core.errors import ExportError
-from pose2mesh_blender.core.pca import compact, correctives
+from pose2mesh_blender.core.pca import SAMPLES, compact, correctives
 from pose2mesh_blender.core.rig import Rig, distances, fit_rig, nearest_rotation, rotation_of
 
 
@@ -111,6 +111,12 @@ def test_compact_shapes_say_their_error(dance):
         gap = np.concatenate([np.linalg.norm(found.points(i) - vertices[i], axis=1) for i in range(30)])
         assert 1000 * gap.mean() == pytest.approx(found.error.mean.mean(), rel=0.01)
         assert found.error.mean.mean() <= budget
+    bounded = compact(vertices, 20, largest=15)
+    assert len(bounded.shapes) > len(loose.shapes)
+    off = [1000 * np.linalg.norm(bounded.points(i) - vertices[i], axis=1).max() for i in range(30)]
+    assert max(off) == pytest.approx(bounded.error.max.max(), rel=0.01)
+    assert max(off) < 15 < loose.error.max.max()
+    assert bounded.within(20, 15) and not loose.within(20, 15)
     still = compact(np.repeat(vertices[:1], 3, 0), 1)
     assert len(still.shapes) == 0
     assert np.abs(still.points(2) - vertices[0]).max() < 1e-5
@@ -180,6 +186,20 @@ def test_engines_axes(rig):
 def test_a_still_walk_and_a_single_frame_fit(body):
     vertices, _ = walk(1, body)
     assert distances(fit_rig(vertices), vertices).mean.max() < 2
+
+
+def test_a_bound_holds_in_every_frame_or_is_said_not_to(dance):
+    """Of 900 frames only some are looked at for shapes; the one that sticks out is not among them."""
+    few = dance[0][:, :500] - dance[2][:, None].astype(np.float32)
+    vertices = few[np.clip(np.arange(900) // 30, 0, 29)]
+    sampled = np.unique(np.linspace(0, 899, SAMPLES).astype(int))
+    odd = np.setdiff1d(np.arange(900), sampled)[100]
+    vertices[odd] = np.mean(few[[3, 20]], 0) + few[8] - few[15]
+    found = compact(vertices, 1, largest=2)
+    off = 1000 * max(np.linalg.norm(found.points(i) - vertices[i], axis=1).max() for i in range(900))
+    assert off < 2.01 and found.within(1, 2)
+    capped = compact(vertices, 1, largest=2, most=3)
+    assert len(capped.shapes) == 3 and not capped.within(1, 2)
 
 
 def test_what_cannot_be_fitted_is_refused(dance):

@@ -33,7 +33,8 @@ PRESETS = {p.name: p for p in (
     Preset("smpl", "SMPL", "Skinned character with SMPL's bone names and axes, T-pose", names="smpl"),
     Preset("exact", "Exact", "Every vertex of every frame: shape keys in FBX and glTF, else moving points",
            kind="exact"),
-    Preset("compact", "Compact", "A few shape keys that mix into every frame, within an error you set", kind="compact"),
+    Preset("compact", "Compact", "A few shape keys that mix into every frame, within the errors you set",
+           kind="compact"),
     Preset("vat", "Vertex Animation Texture", "Positions and normals as EXR pictures for a shader, on a still mesh",
            kind="vat"),
 )}
@@ -50,7 +51,8 @@ class ExportOptions:
     simplify: float = 0.0  # millimetres that a larger step may cost; 0 = keep every frame
     in_place: bool = False  # the root bone stays where it is
     correctives: float = 0.0  # millimetres within which corrective shape keys bring the skinned mesh; 0 = none
-    budget: float = 1.0  # millimetres of error of the preset "compact"
+    budget: float = 1.0  # of the preset "compact": mean error, millimetres
+    largest: float = 5.0  # of the same: how far a vertex of any frame may be off, millimetres; 0 = no bound
 
 
 def preset(name: str) -> Preset:

@@ -56,7 +56,7 @@ def bench_export(frames: int = 1000, say: Callable[[str], None] = print) -> dict
                 kind = f"{name}_{file.split('.')[-1]}"
                 target = Path(folder, file)
                 written = timed(kind, lambda t=target, p=PRESETS[name]: export_people(  # type: ignore[misc]
-                    t, [ob], p, ExportOptions(budget=3.0)))
+                    t, [ob], p, ExportOptions(budget=3.0, largest=15.0)))
                 one: Written = written[0]  # type: ignore[index]
                 said[f"{kind}_mb"] = sum(p.stat().st_size for p in one.paths) / 1e6
                 say(f"{kind.replace('_', ' .')}: {said[f'{kind}_s']:.1f} s (processor {said[f'{kind}_cpu_s']:.1f} s), "

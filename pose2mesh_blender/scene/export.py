@@ -12,8 +12,8 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import ExportError
+from ..core.pca import Pca
 from ..core.presets import ExportOptions
-from ..core.rig import Distances
 from . import takes
 from .points_staging import staged_points
 from .staging import staged
@@ -53,12 +53,12 @@ def export_glb(path: Path, objects: Sequence[bpy.types.Object], *, fps: float | 
 
 
 def export_compact(path: Path, objects: Sequence[bpy.types.Object], options: ExportOptions, *,
-                   fps: float | None = None) -> list[Distances]:
-    """FBX or GLB with a few shape keys that mix into every frame; returns the error of each person."""
+                   fps: float | None = None) -> list[Pca]:
+    """FBX or GLB with a few shape keys that mix into every frame; returns those of each person."""
     with writing(path, objects, 128 * _FRAME_BYTES[path.suffix.lower()]) as file, \
-            staged_points(objects, file.stem, options, fps=fps) as (_, errors):
+            staged_points(objects, file.stem, options, fps=fps) as (_, mixed):
         (_fbx if path.suffix.lower() == ".fbx" else _glb)(path, file)
-    return errors
+    return mixed
 
 
 def _fbx(path: Path, file: Path) -> None:

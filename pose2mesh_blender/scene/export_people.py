@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 
 from ..core.errors import ExportError
+from ..core.pca import Pca
 from ..core.presets import FILE_SUFFIXES, ExportOptions, Preset
 from . import takes
 from .export import export, export_compact, forecast
@@ -62,8 +63,8 @@ def _write(path: Path, objects: Sequence[bpy.types.Object], preset: Preset, opti
             for ob, person in zip(objects, fitted)]
         return Written([path], "; ".join(texts))
     if preset.kind == "compact":
-        errors = export_compact(path, objects, options, fps=fps)
-        return Written([path], "; ".join(f"{ob.name}: off by {error}" for ob, error in zip(objects, errors)))
+        mixed = export_compact(path, objects, options, fps=fps)
+        return Written([path], "; ".join(f"{ob.name}: {_said(one, options)}" for ob, one in zip(objects, mixed)))
     if preset.kind == "vat":
         return Written(export_vat(path, objects[0], options, fps=fps))
     if (options.first, options.last, options.step) != (None, None, 1):
@@ -71,3 +72,12 @@ def _write(path: Path, objects: Sequence[bpy.types.Object], preset: Preset, opti
                           "Leave out the range and the step, or use the preset Compact.")
     export(path, objects, fps=fps)
     return Written([path])
+
+
+def _said(found: Pca, options: ExportOptions) -> str:
+    """What mixed shapes cost, and whether that is more than was asked for."""
+    text = f"{len(found.shapes)} shapes, off by {found.error}"
+    if found.within(options.budget, options.largest):
+        return text
+    asked = f"{options.budget:g} mm on average" + (f" and {options.largest:g} mm at most" if options.largest else "")
+    return f"{text}, more than the {asked} that were asked for: {len(found.shapes)} shapes are the most"

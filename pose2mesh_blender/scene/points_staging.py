@@ -8,9 +8,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ..core.pca import compact
+from ..core.pca import Pca, compact
 from ..core.presets import ExportOptions
-from ..core.rig import Distances
 from . import compat, rig, takes
 from .sampling import Z_UP, world_matrices, world_points
 from .staging import frame_range
@@ -19,31 +18,31 @@ from .temporary import call, entered, temporary_scene
 
 @contextmanager
 def staged_points(objects: Sequence[bpy.types.Object], name: str, options: ExportOptions, *,
-                  fps: float | None = None) -> Iterator[tuple[bpy.types.Scene, list[Distances]]]:
-    """Enter a scene with a mesh per person that a few mixed shape keys move, within options.budget millimetres.
+                  fps: float | None = None) -> Iterator[tuple[bpy.types.Scene, list[Pca]]]:
+    """Enter a scene with a mesh per person that a few mixed shape keys move, within options.budget and options.largest.
 
-    The path is in the location curves; time starts at frame 0. Also hands out each person's error.
+    The path is in the location curves; time starts at frame 0. Also hands out each person's shapes.
     """
     source = bpy.context.scene
     frames = rig.frames_of(*frame_range(objects, source), options)
     rate = (fps or objects[0].get(takes.FPS) or source.render.fps / source.render.fps_base) / options.step
     with temporary_scene(name, rate, len(frames)) as (scene, made, renamed):
-        errors = []
+        mixed = []
         for ob in objects:
-            mesh, error = _mixed(ob, frames, options.budget, made)
+            mesh, found = _mixed(ob, frames, options, made)
             scene.collection.objects.link(mesh)
-            errors.append(error)
+            mixed.append(found)
             call(mesh, ob.name, renamed)
             call(mesh.data, ob.data.name, renamed)
         with entered(scene):
-            yield scene, errors
+            yield scene, mixed
 
 
-def _mixed(ob: bpy.types.Object, frames: np.ndarray, budget: float,
-           made: list[bpy.types.ID]) -> tuple[bpy.types.Object, Distances]:
+def _mixed(ob: bpy.types.Object, frames: np.ndarray, options: ExportOptions,
+           made: list[bpy.types.ID]) -> tuple[bpy.types.Object, Pca]:
     points = world_points(ob, frames) @ Z_UP.T.astype(np.float32)
     path = world_matrices(ob, frames)[:, :3, 3]
-    found = compact(points - path[:, None].astype(np.float32), budget)
+    found = compact(points - path[:, None].astype(np.float32), options.budget, options.largest)
     data = bpy.data.meshes.new_from_object(ob, preserve_all_data_layers=True)  # without shape keys
     made.append(data)
     mesh = bpy.data.objects.new(ob.name, data)
@@ -64,4 +63,4 @@ def _mixed(ob: bpy.types.Object, frames: np.ndarray, budget: float,
     made.append(key.animation_data.action)
     for number, weights in enumerate(found.weights.T, 1):
         compat.add_curve(bag, f'key_blocks["shape_{number:03d}"].value', rows, weights)
-    return mesh, found.error
+    return mesh, found

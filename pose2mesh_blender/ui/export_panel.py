@@ -27,6 +27,7 @@ class POSE2MESH_PT_export(SubPanel, bpy.types.Panel):
             layout.prop(settings, "in_place")
         if kind == "compact":
             layout.prop(settings, "budget")
+            layout.prop(settings, "largest")
         if size := heavy(settings.format, chosen_people(context), PRESETS[settings.preset]):
             layout.label(text=say("Up to {:.0f} MB", size / 1e6), icon="INFO")
         row = layout.row()

@@ -69,8 +69,10 @@ class Pose2MeshExport(bpy.types.PropertyGroup):
                             "this; 0 keeps all", default=0, min=0, soft_max=20)
     correctives: FloatProperty(name="Correctives (mm)", description="Add shape keys that bring the skinned mesh within "
                                "this of the exact one; 0 adds none", default=0, min=0, soft_max=10)
-    budget: FloatProperty(name="Error (mm)", description="How far the mixed shapes may be from the exact ones, on "
+    budget: FloatProperty(name="Mean Error (mm)", description="How far the mixed shapes may be from the exact ones, on "
                           "average", default=1, min=0.01, soft_max=10)
+    largest: FloatProperty(name="Largest Error (mm)", description="How far a vertex may be from the exact one in any "
+                           "frame; 0 allows any distance", default=5, min=0, soft_max=50)
     bones: CollectionProperty(type=Pose2MeshBone)
     armature: PointerProperty(
         name="Armature", description="Your own character's armature", type=bpy.types.Object,
@@ -79,7 +81,7 @@ class Pose2MeshExport(bpy.types.PropertyGroup):
     def options(self) -> ExportOptions:
         whole = not self.use_range
         return ExportOptions(None if whole else self.first, None if whole else self.last, self.step, self.simplify,
-                             self.in_place, self.correctives, self.budget)
+                             self.in_place, self.correctives, self.budget, self.largest)
 
 
 def export_of(scene: bpy.types.Scene) -> Pose2MeshExport:
