@@ -15,8 +15,10 @@ def turn(axis: str, angle: float) -> np.ndarray:
             "z": np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])}[axis]
 
 
-def walk(count: int = 60, yaw: float = 0.0, pitch: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Walking on the spot, arms hanging and swinging. yaw 0 faces the camera; pitch: the camera looks down, radians.
+def walk(count: int = 60, yaw: float = 0.0, pitch: float = 0.0, shape: np.ndarray | None = None
+         ) -> tuple[np.ndarray, np.ndarray]:
+    """Walking on the spot, arms hanging and swinging. yaw 0 faces the camera; pitch: the camera looks down, radians; shape:
+    (16,) or (T, 16), None = the mean body.
 
     Returns vertices (T, 6890, 3), H36M pelvis at 0, camera axes (x right, y down, z forward), and global rotations.
     """
@@ -31,7 +33,8 @@ def walk(count: int = 60, yaw: float = 0.0, pitch: float = 0.0) -> tuple[np.ndar
     for j in range(1, 24):
         local[:, j] = local[:, SMPL24_PARENTS[j]] @ local[:, j]
     body = embedded_body()
-    vertices, _ = body.pose(local.astype(np.float32), np.zeros((count, 16), np.float32))
+    shape = np.broadcast_to(np.zeros(16) if shape is None else shape, (count, 16)).astype(np.float32)
+    vertices, _ = body.pose(local.astype(np.float32), shape)
     return vertices - body.regress("h36m17", vertices)[:, :1], local
 
 

@@ -13,7 +13,8 @@ from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.placement import Floor, common_floor, fit_floor
 from pose2mesh_blender.core.skeletons import BODY23, SMPL24_PARENTS
-from pose2mesh_blender.core.solve import Motion, SolveSettings, mesh_frames, solve_motion, solve_rows
+from pose2mesh_blender.core.solve import Motion, SolveSettings, hold_rows, mesh_frames, solve_motion, solve_rows
+from pose2mesh_blender.core.stages import Known
 
 FPS, COUNT = 30.0, 45
 TIMES = np.arange(COUNT) / FPS
@@ -165,7 +166,9 @@ def test_a_part_of_a_take_is_held_by_the_footprints_of_the_whole(tmp_path) -> No
     keypoints = noisy()
     whole = solved(True, keypoints)
     again = contacts.Footing.from_arrays(whole.footing.arrays())
-    part = solve_rows(keypoints, TIMES, INTRINSICS, NETWORK, 8, 36, whole.shape, footing=again)
+    known = Known(keypoints, np.zeros(keypoints.shape[:2], bool), whole.stages)
+    part = hold_rows(solve_rows(keypoints, TIMES, INTRINSICS, NETWORK, 8, 36, whole.shape, known), 8, 36, keypoints,
+                     TIMES, INTRINSICS, NETWORK, again)
     rows = np.arange(16, 29)
     a, b = mesh_frames(whole, NETWORK, rows), mesh_frames(part, NETWORK, rows - 8)
     a, b = a + whole.translation[rows, None], b + part.translation[rows - 8, None]

@@ -1,4 +1,6 @@
 """From keypoints to placed motion: overlay, depth, gaps, smoothing, height, the ground."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from people import INTRINSICS, keypoints_of, turn, walk
@@ -8,7 +10,15 @@ from pose2mesh_blender.core.camera import intrinsics_from_fov, project
 from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.placement import fit_translation, world_from_camera
-from pose2mesh_blender.core.solve import SolveSettings, fit_shape, mesh_frames, solve_motion
+from pose2mesh_blender.core.solve import (
+    SolveSettings,
+    fit_shape,
+    mesh_frames,
+    solve_motion,
+    solve_rows,
+    window_of,
+)
+from pose2mesh_blender.core.stages import Known
 
 NETWORK = load_network("cpu")
 
@@ -164,3 +174,77 @@ def test_the_height_is_that_of_another_body() -> None:
     theirs = mesh_frames(motion, NETWORK, np.arange(3), small)
     ours = mesh_frames(solve_motion(keypoints, times, INTRINSICS, NETWORK, settings), NETWORK, np.arange(3))
     assert np.median(np.ptp(theirs, axis=1)[:, 1] / np.ptp(ours, axis=1)[:, 1]) == pytest.approx(1, abs=0.06)
+
+
+def test_a_locked_shape_is_one_body_and_a_free_one_follows() -> None:
+    """A walker whose body changes from one end of the shape space to the other within five seconds."""
+    count = 150
+    shape = np.zeros((count, 16))
+    shape[:, 0] = np.linspace(-2.5, 2.5, count)
+    _, _, keypoints = walker(count, yaw=.3, shape=shape)
+    times, rows = np.arange(count) / 30, np.array([10, 75, 140])
+
+    def bones(free: bool) -> np.ndarray:
+        """(3, 2) metres: left thigh and upper arm of the template under the mesh."""
+        motion = solve_motion(keypoints, times, INTRINSICS, NETWORK, SolveSettings(feet=False, free_shape=free))
+        assert motion.shape.shape == ((count, 16) if free else (16,))
+        if free:
+            assert np.abs(np.diff(motion.shape[:, 0])).max() < .05, "it breathes slowly"
+            assert motion.shape[140, 0] - motion.shape[10, 0] > 1.2 and np.abs(motion.shape).max() <= 2.5
+        shapes = motion.shape[rows] if free else np.tile(motion.shape, (3, 1))
+        points = NETWORK.points(motion.joints[rows], shapes)[:, J.SMPL]
+        mesh = mesh_frames(motion, NETWORK, rows)
+        at_once = mesh_frames(motion, NETWORK, np.arange(count)[::-1])[::-1][rows]  # each row has its own shape
+        np.testing.assert_allclose(mesh, at_once, atol=1e-5)
+        return np.linalg.norm(points[:, [4, 18]] - points[:, [1, 16]], axis=-1)
+
+    locked, free = bones(False), bones(True)
+    assert np.ptp(locked, axis=0).max() < 1e-4
+    assert np.ptp(free, axis=0).max() > .01
+
+
+def test_a_free_shape_is_carried_to_a_foreign_body_frame_by_frame() -> None:
+    shape = np.zeros((60, 16))
+    shape[:, 0] = np.linspace(-2.5, 2.5, 60)
+    _, _, keypoints = walker(60, shape=shape)
+    body = embedded_body()
+    foreign = replace(body, v_template=body.v_template * np.float32(1.01))
+    motion = solve_motion(keypoints, np.arange(60) / 30, INTRINSICS, NETWORK,
+                          SolveSettings(feet=False, free_shape=True), body=foreign)
+    meshes = mesh_frames(motion, NETWORK, np.array([5, 55]), foreign)
+    alone = np.concatenate([mesh_frames(motion, NETWORK, np.array([row]), foreign) for row in (5, 55)])
+    np.testing.assert_allclose(meshes, alone, atol=1e-5)
+    assert np.abs(fit_shape(foreign, motion.shape[55]) - fit_shape(foreign, motion.shape[5])).max() > .3
+
+
+@pytest.mark.parametrize(("rows", "joints", "shift"), [
+    ([110], [9], (40, -25)), (range(106, 114), [7, 9, 13, 15], (60, 30)), ([110], range(23), None)])
+def test_a_part_is_solved_as_the_whole_take_would_be(rows, joints, shift) -> None:
+    """A marker, some limbs over some frames, and a frame without the person."""
+    count, settings = 220, SolveSettings(smooth=.3, feet=False)
+    _, _, keypoints = walker(count, yaw=.4)
+    keypoints[..., :2] += np.random.default_rng(0).normal(0, 2, (count, 23, 2)).astype(np.float32)
+    times, by_hand = np.arange(count) / 30, np.zeros((count, 23), bool)
+    before = solve_motion(keypoints, times, INTRINSICS, NETWORK, settings)
+    changed, hand = keypoints.copy(), by_hand.copy()
+    for row in rows:
+        changed[row, joints] = [np.nan, np.nan, 0] if shift is None else changed[row, joints] + [*shift, 0]
+        hand[row, joints] = shift is not None
+    whole = solve_motion(changed, times, INTRINSICS, NETWORK, settings, shape=before.shape, by_hand=hand)
+    first, last = window_of(rows[0], times, settings)[0], window_of(rows[-1], times, settings)[1]
+    assert 0 < first and last < count - 1, "the window ends within the take"
+    part = solve_rows(changed, times, INTRINSICS, NETWORK, first, last, before.shape,
+                      Known(keypoints, by_hand, before.stages), settings, by_hand=hand)
+    inside = slice(first, last + 1)
+    np.testing.assert_array_equal(part.valid, whole.valid[inside])
+    np.testing.assert_allclose(part.joints, whole.joints[inside], atol=5e-4)
+    np.testing.assert_allclose(part.translation, whole.translation[inside], atol=1e-3)
+    for mine, theirs in zip(part.stages, whole.stages):  # the next correction starts from these
+        np.testing.assert_allclose(mine, theirs[inside], atol=1e-3)
+    outside = np.r_[:first, last + 1:count]
+    assert np.abs(whole.joints[outside] - before.joints[outside]).max() < 5e-4
+    assert np.abs(whole.translation[outside] - before.translation[outside]).max() < 1e-3
+    same = solve_rows(keypoints, times, INTRINSICS, NETWORK, first, last, before.shape,
+                      Known(keypoints, by_hand, before.stages), settings)
+    np.testing.assert_allclose(same.joints, before.joints[inside], atol=1e-4)
+    np.testing.assert_allclose(same.translation, before.translation[inside], atol=1e-4)

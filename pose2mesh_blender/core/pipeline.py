@@ -22,7 +22,7 @@ from .files import UnusableTakeError, writing
 from .footage import Footage, open_footage
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
 from .people import choose_people, prominence, set_detected
-from .smoothing import smoothing_of
+from .smoothing import is_free, smoothing_of
 from .take import Take
 from .track_log import TrackLog
 
@@ -49,6 +49,7 @@ class Settings:
     feet: bool = True
     height: float | None = None
     body: str | None = None
+    free_shape: bool = False
     confidence: float | None = None  # 0..1, from which somebody counts as a person; None = the detector's own
     detector: str | None = None  # an ONNX network of the user's for the keypoints (core/detection/topdown.py)
     image_size: tuple[int, int] | None = None  # for keypoint files that do not say
@@ -369,7 +370,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     if take.info["solve"].get("key") != key:
         take.clear_solved()
         take.info["solve"] = {"key": key, "smooth": settings.smooth, "feet": settings.feet,
-                              "height": settings.height, "body": settings.body,
+                              "height": settings.height, "body": settings.body, "free_shape": settings.free_shape,
                               "engine": network.engine, "network": network.hashes}
         take.save()
     todo = np.flatnonzero(take.detected & ~take.solved)
@@ -387,7 +388,8 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
                 if at_once():
                     raise Cancelled
 
-            own = replace(solve_settings, smooth=smoothing_of(take.info, person))
+            own = replace(solve_settings, smooth=smoothing_of(take.info, person),
+                          free_shape=is_free(take.info, person))
             motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
                                            own, detector=detector_of(take), tick=tick, body=body,
                                            by_hand=by_hand[person])
@@ -398,6 +400,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
         for person, motion in motions.items():
             take.prepare_mesh(person, motion.shape)
             take.write_footing(person, motion.footing)
+            take.write_stages(person, motion.stages)
         progress("solve", whole, whole)
         _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
     total, before = int(take.detected.sum()), int(take.solved.sum())
@@ -431,7 +434,8 @@ def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body:
 
 def solve_key(take: Take, settings: Settings, network, body: Body) -> str:
     digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.feet, settings.height,
-                                        network.hashes, take.people, take.info.get("smoothing", {})],
+                                        network.hashes, take.people, take.info.get("smoothing", {}),
+                                        [is_free({**take.info, "solve": vars(settings)}, p) for p in take.people]],
                                        sort_keys=True).encode())
     digest.update(body.v_template.tobytes())
     for person in take.people:

@@ -1,6 +1,7 @@
-"""Another smoothing for one person of a solved take, the frame that somebody looks at first. No `bpy` module use.
+"""Another smoothing, or kind of shape, for one person of a solved take, the frame that somebody looks at first.
 
-Smoothing is a setting and no damage: the keypoints in the take are raw, and every value of it is solved from them.
+Both are settings and no damage: the keypoints in the take are raw, and everything is solved from them. No `bpy` module
+use.
 """
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from . import roster
 from .errors import Cancelled, TakeError
 from .pipeline import body_of, detector_of, solve_key
 from .resolve import PIECE, PIECE_LIVE, Told, solved_with
-from .smoothing import smoothing_of
-from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
+from .smoothing import is_free, smoothing_of
+from .solve import Motion, SolveSettings, height_at_rest, hold_rows, mesh_frames, one_shape, solve_rows, window_of
+from .stages import Known
 from .take import Take
 
 GLIMPSE = 12  # rows on either side from which the first picture of a new smoothing is solved
@@ -34,34 +36,40 @@ class Kept:
         return self.motions[key]
 
 
-def resmooth(take: Take, person: int, smooth: float, network, *, focus: int | None = None, kept: Kept | None = None,
-             finished: Told | None = None, progress: Callable[[str, int, int], None] | None = None,
+def resmooth(take: Take, person: int, smooth: float, network, *, free: bool | None = None, focus: int | None = None,
+             kept: Kept | None = None, finished: Told | None = None,
+             progress: Callable[[str, int, int], None] | None = None,
              cancelled: Callable[[], bool] | None = None) -> None:
     """Solves one person of a take, open for writing, with another smoothing (0..1).
 
-    focus: the row to show first, which is solved from its neighbours alone; the whole follows. finished(person, rows)
-    tells what is stored. What a call that is cancelled or killed has left, the next one for this person does. Raises
-    Cancelled and TakeError.
+    free: whether the body's shape may change over the take; None = as it is. focus: the row to show first, which is
+    solved from its neighbours alone; the whole follows. finished(person, rows) tells what is stored. What a call that
+    is cancelled or killed has left, the next one for this person does. Raises Cancelled and TakeError.
     """
     cancelled, finished = cancelled or (lambda: False), finished or (lambda person, rows: None)
     if person not in take.people or not take.has_mesh(person):
         raise TakeError(f"{take.folder} has no solved person {person}.", "Animate the footage first.")
     settings = solved_with(take)
     body = body_of(settings)
-    before = smoothing_of(take.info, person)
+    before = smoothing_of(take.info, person), is_free(take.info, person)
+    free = before[1] if free is None else free
     left = {str(p) for p in take.info.get("unsmoothed", [])}
-    if before == smooth and str(person) not in left:
+    if before == (smooth, free) and str(person) not in left:
         return
     rows = np.flatnonzero(take.detected & np.isfinite(take.translation(person)).all(1))
     take.info.setdefault("smoothing", {})[str(person)] = float(smooth)
+    if free != before[1]:
+        take.info.setdefault("free_shapes", {})[str(person)] = free
     take.info["unsmoothed"] = sorted({*map(int, left), person})
     take.save()
     if focus is not None and focus in rows and not cancelled():
         finished(person, _glimpse(take, person, focus, smooth, network, body))
-    key = (str(take.folder), person, smooth, take.keypoints(person).tobytes(),
+    key = (str(take.folder), person, smooth, free, take.keypoints(person).tobytes(),
            take.edits(person).mask(len(take)).tobytes(), take.intrinsics.tobytes(), id(network))
-    motion = (kept or Kept()).get(key, lambda: roster.person_motion(take, person, network, smooth, body))
+    motion = (kept or Kept()).get(key, lambda: roster.person_motion(take, person, network, smooth, body, free=free))
+    take.prepare_mesh(person, motion.shape)
     take.write_footing(person, motion.footing)
+    take.write_stages(person, motion.stages)
     rows = np.flatnonzero(take.done)
     if focus is not None:
         rows = rows[np.argsort(np.abs(rows - focus), kind="stable")]
@@ -83,13 +91,19 @@ def resmooth(take: Take, person: int, smooth: float, network, *, focus: int | No
 
 def _glimpse(take: Take, person: int, focus: int, smooth: float, network, body) -> np.ndarray:
     """Stores the row `focus` as its window shows it, where feet stand as before; returns the rows (1,)."""
-    settings = SolveSettings(smooth=smooth, height=take.info["solve"].get("height"))
-    first, last = window_of(focus, take.timestamps, settings)
+    stages, footing, rows = take.stages(person), take.footing(person), np.array([focus])
+    if stages is None:
+        return rows[:0]
+    settings = SolveSettings(smooth=smooth)
+    first, last = window_of(focus, take.timestamps, settings, glimpse=True)
     first, last = max(first, focus - GLIMPSE), min(last, focus + GLIMPSE)
-    motion = solve_rows(take.keypoints(person), take.timestamps, take.intrinsics, network, first, last,
-                        take.shape(person), settings, detector_of(take), body,
-                        take.edits(person).mask(len(take)), take.footing(person))
-    rows = np.array([focus])
+    keypoints, by_hand, shape = take.keypoints(person), take.edits(person).mask(len(take)), take.shapes(person)
+    height = take.info["solve"].get("height")
+    motion = solve_rows(keypoints, take.timestamps, take.intrinsics, network, first, last, shape,
+                        Known(keypoints, by_hand, stages), settings, detector_of(take), by_hand,
+                        height / height_at_rest(body, one_shape(shape)) if height else 1.0, alone=True)
+    if footing is not None:
+        motion = hold_rows(motion, first, last, keypoints, take.timestamps, take.intrinsics, network, footing, by_hand)
     if motion.valid[focus - first]:
         vertices = mesh_frames(motion, network, rows - first, body)
         take.write_mesh(person, rows, vertices, motion.translation[rows - first], body.regress("smpl24", vertices))

@@ -5,6 +5,7 @@ motion. Rows outside keep their bytes, and the shape of the body, the scale and 
 """
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,14 +17,26 @@ from .edits import Edits
 from .errors import Cancelled, TakeError
 from .network.engine import Network
 from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
-from .smoothing import smoothing_of
-from .solve import Motion, SolveSettings, mesh_frames, solve_rows, window_of
+from .smoothing import is_free, smoothing_of
+from .solve import (
+    Motion,
+    SolveSettings,
+    height_at_rest,
+    hold_rows,
+    mesh_frames,
+    one_shape,
+    solve_motion,
+    solve_rows,
+    window_of,
+)
+from .stages import Known, Stages, bits
 from .take import Take
 
 MOVED = 1e-3  # metres: joints that move less leave their frame's mesh as it is
 TURNED = 5e-3  # radians, the same for the turns that hold the feet
 SHIFTED = 2e-4  # metres, the same for the place of the whole person
 WRITING = "writing"  # begins what stands in the place of the take's key until all is stored
+FADE = 8  # rows within which what holds the feet fades at the ends of a part
 PIECE = 16  # rows meshed between two looks at `cancelled`
 PIECE_LIVE = 4  # the same while somebody waits for one of them
 
@@ -61,7 +74,7 @@ def solved_with(take: Take, device: str = "auto") -> Settings:
     """The settings by which the take was solved."""
     solve = take.info["solve"]
     return Settings(smooth=solve.get("smooth", 0.5), feet=solve.get("feet", True), height=solve.get("height"),
-                    body=solve.get("body"), device=device)
+                    body=solve.get("body"), free_shape=solve.get("free_shape", False), device=device)
 
 
 def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto", focus: int | None = None,
@@ -97,7 +110,7 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
     for person, found in edits.items():
         keypoints = found.applied(take.edits(person).detected(now[person][0]))
         after[person] = keypoints, found.mask(len(take))
-        changed = np.flatnonzero((_bits(now[person][0]) != _bits(keypoints)).any((1, 2)))
+        changed = np.flatnonzero((bits(now[person][0]) != bits(keypoints)).any((1, 2)))
         take.set_edits(person, found)
         take.set_keypoints(person, keypoints[changed], changed, stale=changed[take.solved[changed]])
     glimpsed = set()
@@ -164,6 +177,7 @@ class _Context:
     settings: Settings
     body: Body
     memory: Memory
+    stages: dict[int, Stages] = field(default_factory=dict)  # person -> of the whole take, as the call found it
 
     def glimpse(self, person: int, before: Seen, after: Seen, focus: int, places: np.ndarray):
         """What `Take.write_mesh` wants for the row `focus`, solved from few neighbours; None when it stays as it is.
@@ -171,10 +185,14 @@ class _Context:
         places: (T, 3) before.
         """
         first, last = window_of(focus, self.take.timestamps, self._solve_settings(person), glimpse=True)
-        new, at = self._motion(person, after, first, last), focus - first
-        old = self._motion(person, before, first, last)
+        new, at = self._motion(person, after, before, first, last, glimpse=True), focus - first
+        old = self._motion(person, before, before, first, last, glimpse=True)
         if not (new.valid[at] and old.valid[at]) or _longest(new.joints - old.joints)[at] < MOVED:
             return None
+        start, stop = max(0, at - FADE), min(len(new.valid), at + 1 + FADE)
+        new, old = (self._held(person, motion.part(start, stop), seen, first + start)
+                    for motion, seen in ((new, after), (old, before)))
+        at -= start
         place = places[[focus]] + (new.translation - old.translation)[[at]]
         vertices = mesh_frames(new, self.network, np.array([at]), self.body)
         return np.array([focus]), vertices, place, self.body.regress("smpl24", vertices)
@@ -182,17 +200,25 @@ class _Context:
     def difference(self, person: int, before: Seen, after: Seen, base: _Base):
         """Rows to mesh (N,); the motion of each window with its first row; rows (M,) and places (M, 3) that move."""
         at, left = base.places[person], base.left[person].astype(np.int64)
-        differ = (_bits(before[0]) != _bits(after[0])).any(2) | (before[1] != after[1])
+        differ = (bits(before[0]) != bits(after[0])).any(2) | (before[1] != after[1])
         changed = np.flatnonzero(differ.any(1))
         mesh, had_one = np.zeros(len(self.take), bool), base.solved.copy()
         had_one[left] = True
         place = at.copy()
-        motions = []
+        motions, fresh_stages = [], []
         mesh[left] = True
         for first, last in self._windows(np.union1d(changed, left), person):
+            new, old = (self._motion(person, seen, before, first, last) for seen in (after, before))
+            fresh_stages.append((first, new.stages))
+            reached = np.flatnonzero(_reached(new, old) | np.isin(np.arange(first, last + 1), left))
+            if not len(reached):
+                continue
+            # the feet, and all that follows, only where something happens; their turns need a stretch to fade in
+            start, stop = max(0, int(reached[0]) - FADE), min(len(new.valid), int(reached[-1]) + 1 + FADE)
+            first, last = first + start, first + stop - 1
+            new, old = (self._held(person, motion.part(start, stop), seen, first)
+                        for motion, seen in ((new, after), (old, before)))
             rows = np.arange(first, last + 1)
-            new = self._motion(person, after, first, last)
-            old = self._motion(person, before, first, last)
             motions.append((first, new))
             came, gone = new.valid & ~old.valid, old.valid & ~new.valid
             joints = _longest(new.joints - old.joints) > MOVED
@@ -205,8 +231,10 @@ class _Context:
             place[fresh] = new.translation[fresh - first]
             mesh[fresh] = True
             place[rows[gone]] = np.nan
+        for first, stages in fresh_stages:
+            self.take.write_stages(person, stages, first)
         stored = self.take.translation(person)  # a glimpse may have moved it
-        differs = np.flatnonzero((_bits(place) != _bits(stored)).any(1) & had_one)
+        differs = np.flatnonzero((bits(place) != bits(stored)).any(1) & had_one)
         return np.flatnonzero(mesh & had_one), motions, (differs, place[differs])
 
     def mesh(self, person: int, rows: np.ndarray, motions: list[tuple[int, Motion]]) -> None:
@@ -231,25 +259,58 @@ class _Context:
             out.append((first, last))
         return out
 
-    def _motion(self, person: int, seen: Seen, first: int, last: int) -> Motion:
+    def _motion(self, person: int, seen: Seen, before: Seen, first: int, last: int, glimpse: bool = False) -> Motion:
+        """The rows first..last with the keypoints `seen`, where the take was solved with those of `before`."""
         take, settings, (keypoints, by_hand) = self.take, self._solve_settings(person), seen
-        footing = take.footing(person)
-        key = (str(take.folder), person, first, last, keypoints[first:last + 1].tobytes(),
-               by_hand[first:last + 1].tobytes(), settings,
-               take.intrinsics.tobytes(), take.timestamps.tobytes(), id(self.network), id(self.body),
-               None if footing is None else footing.shift.tobytes())
+        known = Known(*before, self._stages(person, before))
+        shape = take.shapes(person)
+        scale = settings.height / height_at_rest(self.body, one_shape(shape)) if settings.height else 1.0
+        key = (str(take.folder), person, first, last, glimpse, settings, id(self.network), id(self.body),
+               _digest(keypoints, by_hand, *before, known.stages.pulled, shape, take.intrinsics, take.timestamps))
         return self.memory.solve(key, lambda: solve_rows(
-            keypoints, take.timestamps, take.intrinsics, self.network, first, last, take.shape(person), settings,
-            detector_of(take), self.body, by_hand, footing))
+            keypoints, take.timestamps, take.intrinsics, self.network, first, last, shape, known, settings,
+            detector_of(take), by_hand, scale, alone=glimpse))
+
+    def _stages(self, person: int, before: Seen) -> Stages:
+        """As the take has them; takes of an older version get them now."""
+        take, (keypoints, by_hand) = self.take, before
+        stages = self.stages.get(person) or take.stages(person)
+        if stages is None:
+            stages = solve_motion(keypoints, take.timestamps, take.intrinsics, self.network,
+                                  replace(self._solve_settings(person), feet=False), detector_of(take), body=self.body,
+                                  shape=take.shapes(person), by_hand=by_hand).stages
+            take.write_stages(person, stages)
+        self.stages[person] = stages
+        return stages
+
+    def _held(self, person: int, motion: Motion, seen: Seen, first: int) -> Motion:
+        """motion, whose row 0 is `first`, with its feet where the take holds them."""
+        take, footing = self.take, self.take.footing(person)
+        if footing is None:
+            return motion
+        last = first + len(motion.valid) - 1
+        key = (str(take.folder), person, first, last, id(self.network),
+               _digest(motion.joints, motion.translation, motion.shape, seen[0][first:last + 1],
+                       seen[1][first:last + 1], footing.shift, footing.moves, take.intrinsics, take.timestamps))
+        return self.memory.solve(key, lambda: hold_rows(
+            motion, first, last, seen[0], take.timestamps, take.intrinsics, self.network, footing, seen[1]))
 
     def _solve_settings(self, person: int) -> SolveSettings:
         return SolveSettings(smooth=smoothing_of(self.take.info, person), device=self.settings.device,
-                             height=self.settings.height)
+                             height=self.settings.height, free_shape=is_free(self.take.info, person))
 
 
-def _bits(values: np.ndarray) -> np.ndarray:
-    """float32 as the numbers of their bits, so that NaN equals NaN."""
-    return np.ascontiguousarray(values, np.float32).view(np.int32)
+def _reached(new: Motion, old: Motion) -> np.ndarray:
+    """(N,) bool: rows that come out otherwise, be it by little."""
+    moved = (_longest(new.joints - old.joints) > MOVED / 4) | (new.valid != old.valid)
+    return moved | ~(np.linalg.norm(new.translation - old.translation, axis=1) <= SHIFTED / 4) & new.valid
+
+
+def _digest(*arrays: np.ndarray) -> bytes:
+    found = hashlib.blake2b(digest_size=16)
+    for values in arrays:
+        found.update(np.ascontiguousarray(values).tobytes())
+    return found.digest()
 
 
 def _legs_differ(new: Motion, old: Motion) -> np.ndarray:

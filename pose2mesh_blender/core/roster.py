@@ -17,12 +17,12 @@ from .errors import Cancelled, TakeError
 from .people import prominence
 from .pipeline import body_of, detector_of, solve_key
 from .resolve import solved_with
-from .smoothing import smoothing_of
+from .smoothing import is_free, smoothing_of
 from .solve import Motion, SolveSettings, mesh_frames, solve_motion, stand
 from .take import Take
 
 PIECE = 16  # rows meshed between two looks at `cancelled`
-FACTS = ("smooth", "feet", "height", "body", "network")  # of a solve, by which a benched person may be out of date
+FACTS = ("smooth", "feet", "height", "body", "free_shape", "network")  # by which a benched person may be out of date
 
 
 def everybody(take: Take) -> dict[int, str]:
@@ -127,13 +127,21 @@ def bring_back(take: Take, people: list[int], network, progress: Callable[[str, 
     seat(take, people)
 
 
-def person_motion(take: Take, person: int, network, smooth: float, body, like: list[int] | None = None) -> Motion:
-    """One person solved over the whole take, at the size that the take has given to this one, or to others `like`."""
+def person_motion(take: Take, person: int, network, smooth: float, body, like: list[int] | None = None,
+                  free: bool | None = None) -> Motion:
+    """One person solved over the whole take, at the size that the take has given to this one, or to others `like`.
+
+    free: whether the shape may change over the take; None = as it is. A person's shape that is of that kind stays.
+    """
+    free = is_free(take.info, person) if free is None else free
     settings = solved_with(take)
     keypoints, by_hand = take.keypoints(person), take.edits(person).mask(len(take))
-    known = take.shape(person) if take.has_mesh(person) else None
+    known = take.shapes(person) if take.has_mesh(person) else None
+    if known is not None and (known.ndim == 2) != free:
+        known = None
     motion = solve_motion(keypoints, take.timestamps, take.intrinsics, network,
-                          SolveSettings(smooth=smooth, device=settings.device, height=settings.height, feet=False),
+                          SolveSettings(smooth=smooth, device=settings.device, height=settings.height, feet=False,
+                                        free_shape=free),
                           detector_of(take), body=body, shape=known, by_hand=by_hand)
     if settings.feet:
         motion = stand([motion], [keypoints], [by_hand], take.timestamps, take.intrinsics, network, resize=False)[0]
@@ -182,6 +190,7 @@ def _solve_aside(take: Take, people: list[int], like: list[int] | None, network,
         motion = person_motion(take, person, network, smoothing_of(take.info, person), body, like)
         take.prepare_mesh(person, motion.shape)
         take.write_footing(person, motion.footing)
+        take.write_stages(person, motion.stages)
         for start in range(0, len(done), PIECE):
             if cancelled and cancelled():
                 raise Cancelled

@@ -13,7 +13,11 @@ def strength(smooth: float, fps: float) -> float:
     """The penalty for a slider value 0..1 (0 = none): cut-off from 15 Hz down to about 1.5 Hz, at any frame rate."""
     if smooth <= 0:
         return 0.0
-    cutoff = 15.0 * 0.1 ** min(smooth, 1.0)
+    return penalty_at(15.0 * 0.1 ** min(smooth, 1.0), fps)
+
+
+def penalty_at(cutoff: float, fps: float) -> float:
+    """The penalty that halves what moves at `cutoff` Hz."""
     omega = 2 * np.pi * cutoff / fps
     return float(1 / (2 - 2 * np.cos(min(omega, np.pi))) ** 2)
 
@@ -21,6 +25,12 @@ def strength(smooth: float, fps: float) -> float:
 def smoothing_of(info: dict, person: int) -> float:
     """The slider value 0..1 that a take (its take.json as `info`) has for a person: the person's own, or the take's."""
     return float(info.get("smoothing", {}).get(str(person), info["solve"].get("smooth", 0.5)))
+
+
+def is_free(info: dict, person: int) -> bool:
+    """Whether a person's body shape may change over a take (its take.json as `info`): the person's own, or the take's.
+    """
+    return bool(info.get("free_shapes", {}).get(str(person), info["solve"].get("free_shape", False)))
 
 
 def whittaker(values: np.ndarray, weights: np.ndarray, penalty: float) -> np.ndarray:

@@ -11,16 +11,20 @@ from .body import Body, embedded_body
 from .camera import VISIBLE, confidence_of, pixels_to_rays
 from .network import joints as J
 from .network.engine import Lift, Network
-from .network.windows import reach
+from .network.windows import interleave, reach
 from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
 from .refine import SPREAD, pull
-from .smoothing import pieces, smooth_track, strength
+from .smoothing import penalty_at, pieces, smooth_track, strength, whittaker
+from .stages import Known, Stages, bits
 
 CHUNK = 16  # frames meshed at once: 16 x 6890 vertices, 1.3 MB
 FEWEST = 5  # keypoints needed to solve a frame
 # A take's frames share one body; only what differs between people beyond this many deviations is believed.
 SHAPE_LIMIT = 2.5
+SHAPE_PACE = 0.2  # Hz: how fast a shape that is free may change
 BY_HAND = 30.0  # weight of a joint that a person has set, against the smoother's penalty and the detector's 1
+SAME = 1e-4  # metres: joints that are lifted anew and differ less are as they were
+CALM = 300.0  # distances are smoothed with so many times the penalty of directions: one view sees them 20 times worse
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class SolveSettings:
     device: str = "auto"
     height: float | None = None  # metres; None = as the network guesses
     feet: bool = True  # feet that stand neither slide nor sink
+    free_shape: bool = False  # the body's shape may change over the take, slowly; else there is one
 
 
 @dataclass(frozen=True)
@@ -36,78 +41,154 @@ class Motion:
     """One person over a take. Camera axes, metres; rows without a person hold NaN."""
 
     joints: np.ndarray  # (T, 71, 3) root-relative, see network/joints.py
-    shape: np.ndarray  # (K,) body shape, one for the take
+    shape: np.ndarray  # (K,) body shape, of the take or its mean; (T, K) when it is free
     scale: float  # factor on body and path that gives the wanted height
     translation: np.ndarray  # (T, 3) H36M pelvis
     valid: np.ndarray  # (T,) bool
+    stages: Stages
     footing: contacts.Footing | None = None  # None when the person was never seen to stand
     legs: np.ndarray | None = None  # (T, 2, 3, 3, 3) what turns thigh, shin and foot, left and right, to hold the feet
+
+    def part(self, start: int, stop: int) -> Motion:
+        """Rows start..stop - 1, with free feet."""
+        rows = slice(start, stop)
+        return Motion(self.joints[rows], self.shape if self.shape.ndim == 1 else self.shape[rows], self.scale,
+                      self.translation[rows], self.valid[rows], Stages(*(stage[rows] for stage in self.stages)))
 
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
                  settings: SolveSettings = SolveSettings(), detector: str = "movenet",
                  tick: Callable[[float], None] | None = None, body: Body | None = None,
-                 shape: np.ndarray | None = None, step: float | None = None,
-                 by_hand: np.ndarray | None = None, footing: contacts.Footing | None = None,
-                 lift: Lift | None = None) -> Motion:
+                 shape: np.ndarray | None = None, by_hand: np.ndarray | None = None) -> Motion:
     """Lifts, smooths and places one person.
 
     keypoints: (T, 23, 3) body23 pixels + confidence, NaN / 0 where absent; timestamps: (T,) seconds; intrinsics:
     (3, 3); detector: "movenet" for the bundled detectors, "other" for keypoints from elsewhere (joint definitions
     differ).
     Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
-    it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) of
-    the person and step: seconds between frames, where these frames are part of more; None = as they say themselves.
-    by_hand: (T, 23) bool, keypoints that a person has set: no doubt and no smoothing is to move the mesh off them.
-    footing: of these rows, where they are part of a take whose contacts are known; None = find them, see `stand`.
-    lift: of these rows, as the whole take gives it; None = lift them.
+    it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) or
+    (T, K) of the person where it is known; None = as these frames say themselves. by_hand: (T, 23) bool, keypoints
+    that a person has set: no doubt and no smoothing is to move the mesh off them.
     """
     count, tick = len(keypoints), tick or (lambda share: None)
-    drawn = 1.0 if detector == "movenet" else 0.6  # others lie between the network's two definitions
-    confidence = confidence_of(keypoints)
-    enough = _enough(confidence)
-    joints = np.full((count, J.COUNT, 3), np.nan)
-    translation, valid = np.full((count, 3), np.nan), enough.copy()
+    person = _Person(keypoints, timestamps, intrinsics, network, settings, detector, by_hand, _step(timestamps))
+    lifted = np.full((count, J.COUNT, 3), np.nan, np.float32)
     shapes = np.zeros((count, network.shape_count), np.float32)
-    if enough.any():
-        lift = lift or _lift(keypoints, timestamps, intrinsics, network, detector)
-        joints[enough], shapes = lift.joints[enough], lift.shape
-    trust = confidence.mean(1)
+    if person.enough.any():
+        lift = _lift(keypoints, timestamps, intrinsics, network, detector)
+        lifted[person.enough], shapes = lift.joints[person.enough], lift.shape
     if shape is None:
-        shape = np.average(shapes[enough], axis=0, weights=trust[enough] + 1e-3) if enough.any() else shapes.sum(0)
-        shape = np.clip(shape, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
-    rays = pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics)
-    by_hand = np.zeros(confidence.shape, bool) if by_hand is None else by_hand & (confidence > 0)
-    pulled = enough & by_hand.any(1)
-    for chosen, rounds in ((np.flatnonzero(enough & ~pulled), 2), (np.flatnonzero(pulled), 5)):
-        for rows in _chunks(chosen, CHUNK):
-            tick(0.8 * rows[0] / count)
-            joints[rows] = pull(joints[rows], rays[rows], confidence[rows], drawn,
-                                lambda found: network.points(found, np.tile(shape, (len(found), 1))), rounds,
-                                by_hand[rows])
-    penalty = _penalty(settings.smooth, step or _step(timestamps)) if count > 2 or step else 0.0
-    stretches = pieces(enough, timestamps, 0.25 if penalty else 0.0)
-    for piece in stretches:
-        weight = np.repeat(np.where(enough[piece], trust[piece] + .05, 0.0)[:, None], J.COUNT, 1)
-        weight += BY_HAND * (1 + penalty) * (by_hand[piece] @ (SPREAD.T >= 1)) * enough[piece, None]
-        joints[piece] = smooth_track(np.nan_to_num(joints[piece]), weight, penalty, scale=.06)
-        valid[piece] |= penalty > 0
-    for rows in _chunks(np.flatnonzero(enough), CHUNK):
-        tick(0.8 + 0.2 * rows[0] / count)
-        # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
-        points = network.points(joints[rows], np.tile(shape, (len(rows), 1)))
-        seen = J.detector_points(points, drawn)
-        weights = np.square(confidence[rows]) * np.where(confidence[rows] > .15, 1, .2)
-        translation[rows] = fit_translation(seen, rays[rows], weights)
-    for piece in stretches:
-        translation[piece] = _smooth_path(translation[piece], np.where(enough[piece], trust[piece] + .05, 0), penalty)
-    scale = settings.height / height_at_rest(body, shape) if settings.height else 1.0
-    motion = Motion(joints.astype(np.float32), shape, scale, (translation * scale).astype(np.float32), valid)
+        shape = _free_shape(shapes, person) if settings.free_shape else _one_shape(shapes, person)
+    pulled = np.full(lifted.shape, np.nan)
+    person.pull(lifted, pulled, shape, np.flatnonzero(person.enough), lambda share: tick(0.8 * share))
+    joints, valid = person.smooth(pulled)
+    path = np.full((count, 3), np.nan)
+    person.place(joints, path, shape, np.flatnonzero(person.enough), lambda share: tick(0.8 + 0.2 * share))
+    scale = settings.height / height_at_rest(body, one_shape(shape)) if settings.height else 1.0
+    translation = person.smooth_path(path) * scale
+    motion = Motion(joints.astype(np.float32), shape, scale, translation.astype(np.float32), valid,
+                    Stages(lifted, pulled.astype(np.float32), path.astype(np.float32)))
     if not settings.feet:
         return motion
-    if footing is None:
-        return stand([motion], [keypoints], [by_hand], timestamps, intrinsics, network)[0]
-    return _hold(motion, footing, _tracks(motion, keypoints, by_hand, timestamps, intrinsics, network))
+    return stand([motion], [keypoints], [person.by_hand], timestamps, intrinsics, network)[0]
+
+
+@dataclass
+class _Person:
+    """Keypoints (T, 23, 3) of one person in the rows that are solved, and what is known about them."""
+
+    keypoints: np.ndarray
+    timestamps: np.ndarray
+    intrinsics: np.ndarray
+    network: Network
+    settings: SolveSettings
+    detector: str
+    set_by_hand: np.ndarray | None  # (T, 23) bool
+    step: float  # seconds from frame to frame
+
+    def __post_init__(self) -> None:
+        self.drawn = 1.0 if self.detector == "movenet" else 0.6  # others lie between the network's two definitions
+        self.confidence = confidence_of(self.keypoints)
+        self.enough = _enough(self.confidence)
+        self.weight = np.where(self.enough, self.confidence.mean(1) + .05, 0.0)
+        self.rays = pixels_to_rays(self.keypoints[..., :2].astype(np.float64), self.intrinsics)
+        hand = np.zeros(self.confidence.shape, bool) if self.set_by_hand is None else self.set_by_hand
+        self.by_hand = hand & (self.confidence > 0)
+        whole = len(self.keypoints) > 2
+        self.penalty = _penalty(self.settings.smooth, self.step) if whole else 0.0
+        self.stretches = pieces(self.enough, self.timestamps, 0.25 if self.penalty else 0.0)
+
+    def pull(self, lifted: np.ndarray, pulled: np.ndarray, shape: np.ndarray, rows: np.ndarray,
+             tick: Callable[[float], None] = lambda share: None) -> None:
+        """Lifted joints (T, 71, 3) of these rows (N,), onto the keypoints."""
+        hand = self.by_hand[rows].any(1)
+        for chosen, rounds in ((rows[~hand], 2), (rows[hand], 5)):
+            for part in _chunks(chosen, CHUNK):
+                tick(part[0] / len(self.keypoints))
+                body = shapes_at(shape, part)
+                pulled[part] = pull(lifted[part].astype(np.float64), self.rays[part], self.confidence[part],
+                                    self.drawn, lambda found, body=body: self.network.points(found, body),  # type: ignore
+                                    rounds, self.by_hand[part])
+
+    def smooth(self, pulled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Joints (T, 71, 3) over time, with gaps bridged, and which rows (T,) have them."""
+        joints, valid = pulled.astype(np.float64), self.enough.copy()
+        for piece in self.stretches:
+            weight = np.repeat(self.weight[piece, None], J.COUNT, 1)
+            hand = self.by_hand[piece] @ (SPREAD.T >= 1)
+            weight += BY_HAND * (1 + self.penalty) * hand * self.enough[piece, None]
+            joints[piece] = smooth_track(np.nan_to_num(joints[piece]), weight, self.penalty, scale=.06)
+            valid[piece] |= self.penalty > 0
+        return joints, valid
+
+    def place(self, joints: np.ndarray, path: np.ndarray, shape: np.ndarray, rows: np.ndarray,
+              tick: Callable[[float], None] = lambda share: None) -> None:
+        """Where the keypoints of these rows (N,) put the joints, into path (T, 3)."""
+        for part in _chunks(rows, CHUNK):
+            tick(part[0] / len(self.keypoints))
+            # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
+            seen = J.detector_points(self.network.points(joints[part], shapes_at(shape, part)), self.drawn)
+            sure = self.confidence[part]
+            path[part] = fit_translation(seen, self.rays[part], np.square(sure) * np.where(sure > .15, 1, .2))
+
+    def smooth_path(self, path: np.ndarray) -> np.ndarray:
+        """(T, 3): direction and log distance apart, with gaps bridged."""
+        out = path.astype(np.float64)
+        for piece in self.stretches if self.penalty > 0 else ():
+            weight = np.where(np.isfinite(path[piece]).all(1), self.weight[piece], 0.0)
+            known = np.where(np.isfinite(path[piece]), path[piece], [0.0, 0.0, 1.0])
+            direction = smooth_track(known[:, None, :2] / known[:, None, 2:], weight[:, None], self.penalty,
+                                     scale=.03)[:, 0]
+            distance = np.exp(smooth_track(np.log(known[:, None, 2:]), weight[:, None], self.penalty * CALM,
+                                           scale=.08)[:, 0])
+            out[piece] = np.concatenate([direction * distance, distance], 1)
+        return out
+
+
+def _one_shape(shapes: np.ndarray, person: _Person) -> np.ndarray:
+    """(T, K) as each frame says -> (K,)."""
+    if not person.enough.any():
+        return shapes.sum(0)
+    mean = np.average(shapes[person.enough], axis=0, weights=person.confidence.mean(1)[person.enough] + 1e-3)
+    return np.clip(mean, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
+
+
+def _free_shape(shapes: np.ndarray, person: _Person) -> np.ndarray:
+    """(T, K) as each frame says -> (T, K) that changes slowly; where nobody is seen it goes from one to the next."""
+    if person.enough.any() and len(shapes) > 2:
+        rate = 1 / max(person.step, 1e-3)
+        shapes = whittaker(shapes[:, None], person.weight[:, None], penalty_at(SHAPE_PACE, rate))[:, 0]
+    return np.clip(shapes, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
+
+
+def shapes_at(shape: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(K,) or (T, K) -> (N, K) of these rows (N,)."""
+    return np.tile(shape, (len(rows), 1)) if shape.ndim == 1 else shape[rows]
+
+
+def one_shape(shape: np.ndarray) -> np.ndarray:
+    """(K,) or (T, K) -> (K,), the mean."""
+    return shape if shape.ndim == 1 else shape.mean(0)
 
 
 def _enough(confidence: np.ndarray) -> np.ndarray:
@@ -167,7 +248,7 @@ def _soles(motion: Motion, tracks: list[tuple[slice, contacts.Track]], network: 
     points = np.concatenate([track.points for _, track in tracks])
     some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 6)).astype(int))
     still = np.tile(np.eye(3), (len(some), 2, 3, 1, 1))
-    mesh = network.mesh(motion.joints[rows[some]], np.tile(motion.shape, (len(some), 1)), still)
+    mesh = network.mesh(motion.joints[rows[some]], shapes_at(motion.shape, rows[some]), still)
     return contacts.soles(points[some], mesh.vertices, embedded_body())
 
 
@@ -189,8 +270,8 @@ def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestam
     rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
     path, tracks = motion.translation.astype(np.float64) / motion.scale, []
     for rows in pieces(motion.valid, timestamps, 0.0):
-        points = [contacts.straight_toes(*network.posture(motion.joints[part], np.tile(motion.shape, (len(part), 1))),
-                                         embedded_body(), motion.shape)
+        points = [contacts.straight_toes(*network.posture(motion.joints[part], shapes_at(motion.shape, part)),
+                                         embedded_body(), one_shape(motion.shape))
                   for part in _chunks(np.arange(rows.start, rows.stop), CHUNK)]
         tracks.append((rows, contacts.Track(np.concatenate(points), path[rows], rays[rows], confidence[rows],
                                             by_hand[rows], timestamps[rows])))
@@ -204,49 +285,116 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
     """
     out = np.empty((len(indices), 6890, 3), np.float32)
     foreign = _foreign(body)
-    shape = motion.shape if foreign is None else fit_shape(foreign, motion.shape)
+    own = None
+    if foreign is not None and motion.shape.ndim == 1:
+        own = fit_shape(foreign, motion.shape)
+    elif foreign is not None:
+        own = np.stack([fit_shape(foreign, one) for one in motion.shape[indices]])
     for rows in _chunks(np.arange(len(indices)), CHUNK):
         at = np.asarray(indices)[rows]
-        mesh = network.mesh(motion.joints[at], np.tile(motion.shape, (len(rows), 1)),
+        mesh = network.mesh(motion.joints[at], shapes_at(motion.shape, at),
                             None if motion.legs is None else motion.legs[at])
         vertices = mesh.vertices
-        if foreign is not None:
-            vertices, _ = foreign.pose(mesh.rotations, np.tile(shape, (len(rows), 1)))
+        if foreign is not None and own is not None:
+            vertices, _ = foreign.pose(mesh.rotations, shapes_at(own, rows))
             vertices = vertices - foreign.regress("h36m17", vertices)[:, :1]
         out[rows] = vertices * motion.scale
     return out
 
 
+def spread_of(timestamps: np.ndarray, settings: SolveSettings) -> int:
+    """Rows within which the smoother's answer to a change of one row has fallen to a quarter of a percent."""
+    fall = np.sqrt(2) * _penalty(settings.smooth, _step(timestamps)) ** 0.25  # ... by e within so many rows
+    return int(np.ceil(6.0 * fall)) + 1
+
+
 def window_of(row: int, timestamps: np.ndarray, settings: SolveSettings, glimpse: bool = False) -> tuple[int, int]:
-    """The rows (first, last) to solve again after a keypoint of `row` has changed: as far as the change reaches, and
-    as many more as these need to come out as in the whole take. glimpse: so many that `row` itself does.
+    """The rows (first, last) that can change when a keypoint of `row` does: as far as the lifter and the smoother
+    reach. glimpse: so many that `row` itself comes out nearly as in the whole take.
     """
-    # the smoother's answer to one sample falls by e within so many rows
-    fall = np.sqrt(2) * _penalty(settings.smooth, _step(timestamps)) ** 0.25
-    far = int(np.ceil((3.5 if glimpse else 12.0) * fall)) + 1
+    spread = spread_of(timestamps, settings)
+    far = int(np.ceil(0.6 * spread)) + 1 if glimpse else reach(timestamps) + 2 * spread
     return max(0, row - far), min(len(timestamps) - 1, row + far)
 
 
 def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, first: int,
-               last: int, shape: np.ndarray, settings: SolveSettings = SolveSettings(), detector: str = "movenet",
-               body: Body | None = None, by_hand: np.ndarray | None = None,
-               footing: contacts.Footing | None = None) -> Motion:
-    """`solve_motion` for the rows first..last (see `window_of`) of a take whose shape is known; row 0 is `first`.
+               last: int, shape: np.ndarray, known: Known, settings: SolveSettings = SolveSettings(),
+               detector: str = "movenet", by_hand: np.ndarray | None = None, scale: float = 1.0,
+               alone: bool = False) -> Motion:
+    """`solve_motion` for the rows first..last of a take that was solved before; row 0 is `first`, feet are free.
 
-    keypoints, timestamps, by_hand, footing: of the whole take, as for `solve_motion`.
+    keypoints, timestamps, by_hand: of the whole take, as for `solve_motion`; shape: (K,) or (T, K), which stays, like
+    scale. known: the take as it was solved. Only what its changed keypoints reach is lifted and pulled again, so that
+    rows first..last come out as the whole take would give them. alone: from these rows only, which is quicker and less
+    exact at their ends.
+    """
+    by_hand = np.zeros(keypoints.shape[:2], bool) if by_hand is None else by_hand
+    spread, count, step = spread_of(timestamps, settings), len(timestamps), _step(timestamps)
+
+    def seen(keypoints: np.ndarray, by_hand: np.ndarray, first: int, last: int) -> _Person:
+        here = slice(first, last + 1)
+        return _Person(keypoints[here], timestamps[here], intrinsics, network, settings, detector, by_hand[here], step)
+
+    low, high = (first, last) if alone else (max(0, first - spread), min(count - 1, last + spread))
+    here, person = slice(low, high + 1), seen(keypoints, by_hand, low, high)
+    lifted, pulled, path = (np.array(stage) for stage in known.stages)
+    body = shape if shape.ndim == 1 else shape[here]
+    stale = ((bits(keypoints) != bits(known.keypoints)).any(2) | (by_hand != known.by_hand)).any(1)
+    redo = _lift_again(keypoints, timestamps, intrinsics, network, detector, stale, low, high, lifted)[here]
+    pulled[here][redo] = np.nan
+    person.pull(lifted[here], pulled[here], body, np.flatnonzero(redo & person.enough))
+    joints, valid = person.smooth(pulled[here])
+    if redo.any() and not alone:  # the others are where they were, and so is what the smoother makes of them
+        before = seen(known.keypoints, known.by_hand, low, high).smooth(known.stages.pulled[here])[0]
+        redo |= ~(np.linalg.norm(joints - before, axis=-1).max(1) < SAME)
+    path[here][~person.enough] = np.nan
+    person.place(joints, path[here], body, np.flatnonzero(redo & person.enough))
+    # distances are smoothed over more rows than anything else, but that costs nothing
+    far = spread_of(timestamps, settings) if alone else int(spread * CALM ** 0.25)
+    start, stop = max(0, first - far), min(count - 1, last + far)
+    translation = seen(keypoints, by_hand, start, stop).smooth_path(path[start:stop + 1])[first - start:][
+        :last + 1 - first] * scale
+    inside, rows = slice(first - low, last + 1 - low), slice(first, last + 1)
+    return Motion(joints[inside].astype(np.float32), shape if shape.ndim == 1 else shape[rows], scale,
+                  translation.astype(np.float32), valid[inside], Stages(lifted[rows], pulled[rows], path[rows]))
+
+
+def _lift_again(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, detector: str,
+                stale: np.ndarray, low: int, high: int, lifted: np.ndarray) -> np.ndarray:
+    """Lifts what the rows `stale` (T,) reach within low..high, into lifted (T, 71, 3).
+
+    Returns (T,) bool: the rows that came out otherwise, and those that are stale themselves.
+    """
+    far, redo = reach(timestamps), stale.copy()
+    changed = np.flatnonzero(stale)
+    if not len(changed):
+        return redo
+    a, b = max(low, int(changed[0]) - far), min(high, int(changed[-1]) + far)
+    if a > b:
+        return redo
+    start = max(0, a - far) // far * far  # where one of the lifter's windows begins
+    around = slice(start, b + 1 + far + interleave(timestamps))
+    found = _lift(keypoints[around], timestamps[around], intrinsics, network, detector).joints[a - start:b + 1 - start]
+    enough = _enough(confidence_of(keypoints[a:b + 1]))
+    found = np.where(enough[:, None, None], found, np.nan)
+    same = np.linalg.norm(found - lifted[a:b + 1], axis=-1).max(1) < SAME
+    same |= ~enough & np.isnan(lifted[a:b + 1]).all((1, 2))
+    redo[a:b + 1] |= ~same
+    lifted[a:b + 1][redo[a:b + 1]] = found[redo[a:b + 1]]
+    return redo
+
+
+def hold_rows(motion: Motion, first: int, last: int, keypoints: np.ndarray, timestamps: np.ndarray,
+              intrinsics: np.ndarray, network: Network, footing: contacts.Footing,
+              by_hand: np.ndarray | None = None) -> Motion:
+    """Rows first..last of a take, from `solve_rows`, with the feet where the whole take's footing holds them.
+
+    keypoints, timestamps, by_hand, footing: of the whole take.
     """
     rows = slice(first, last + 1)
-    if footing is None:  # contacts are for whole takes to find
-        settings = replace(settings, feet=False)
-    # The lifter looks farther than anything else and costs least. It starts where one of its windows would.
-    far = reach(timestamps)
-    start = max(0, first - far) // far * far
-    around = slice(start, last + 1 + far)
-    lift = _lift(keypoints[around], timestamps[around], intrinsics, network, detector)
-    lift = Lift(lift.joints[first - start:last + 1 - start], lift.shape[first - start:last + 1 - start])
-    return solve_motion(keypoints[rows], timestamps[rows], intrinsics, network, settings, detector, body=body,
-                        shape=shape, step=_step(timestamps), by_hand=None if by_hand is None else by_hand[rows],
-                        footing=None if footing is None else footing.part(first, last), lift=lift)
+    hand = np.zeros(keypoints[rows].shape[:2], bool) if by_hand is None else by_hand[rows]
+    tracks = _tracks(motion, keypoints[rows], hand, timestamps[rows], intrinsics, network)
+    return _hold(motion, footing.part(first, last), tracks)
 
 
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
@@ -278,17 +426,6 @@ def _penalty(smooth: float, step: float) -> float:
 def _step(timestamps: np.ndarray) -> float:
     """Seconds from frame to frame, as a rule."""
     return float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0.0
-
-
-def _smooth_path(path: np.ndarray, weight: np.ndarray, penalty: float) -> np.ndarray:
-    """Direction and log distance apart: one view sees the distance 20 times worse than the direction."""
-    if penalty <= 0:
-        return path
-    weight = np.where(np.isfinite(path).all(1), weight, 0.0)
-    path = np.where(np.isfinite(path), path, [0.0, 0.0, 1.0])
-    direction = smooth_track(path[:, None, :2] / path[:, None, 2:], weight[:, None], penalty, scale=.03)[:, 0]
-    distance = np.exp(smooth_track(np.log(path[:, None, 2:]), weight[:, None], penalty * 300, scale=.08)[:, 0])
-    return np.concatenate([direction * distance, distance], 1)
 
 
 def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:

@@ -7,7 +7,9 @@
     tracks.bin              append-only record of every tracked person per frame (core/track_log.py)
     detection.json          what the detection remembers, to go on exactly where it stopped (core/pipeline.py)
     person_<id>/            keypoints.npy (T,23,3)  vertices.npy (T,6890,3)  translation.npy (T,3)  joints.npy (T,24,3)
-                            shape.npy (16,)  footing.npz (core/contacts.py; only when the feet were seen to stand)
+                            shape.npy (16,)  shapes.npy (T,16; only where the shape is free)
+                            lifted.npy (T,71,3)  pulled.npy (T,71,3)  path.npy (T,3)  (core/stages.py)
+                            footing.npz (core/contacts.py; only when the feet were seen to stand)
     edits_<id>.npy          keypoints corrected since they were detected (core/edits.py)
 
 Arrays of people are allocated once, filled with NaN (= absent), and written in place by ordinary file writes, so a full
@@ -39,6 +41,7 @@ from .files import (
     write_file,
     writing,
 )
+from .stages import Stages
 
 SCHEMA = 2  # 2: corrections, which 1 would overwrite
 VERTICES = 6890
@@ -46,7 +49,8 @@ VERTICES = 6890
 _NO_LOCKS = {getattr(errno, name, 0) for name in ("ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOLCK")} - {0}
 
 # float32 arrays per person: file name -> shape after the frame axis.
-PERSON_ARRAYS = {"keypoints": (23, 3), "vertices": (VERTICES, 3), "translation": (3,), "joints": (24, 3)}
+PERSON_ARRAYS = {"keypoints": (23, 3), "vertices": (VERTICES, 3), "translation": (3,), "joints": (24, 3),
+                 "lifted": (71, 3), "pulled": (71, 3), "path": (3,)}
 
 
 class Take:
@@ -215,8 +219,24 @@ class Take:
         return np.array(self._array(person, "joints"))
 
     def shape(self, person: int) -> np.ndarray:
-        """(16,) float32: shape components, one per person."""
+        """(16,) float32: shape components, one per person; where the shape is free, their mean."""
         return np.array(open_array(self._person(person) / "shape.npy"))
+
+    def shapes(self, person: int) -> np.ndarray:
+        """(16,) float32 of a shape that is one over the take, (T, 16) of one that is free."""
+        path = self._person(person) / "shapes.npy"
+        if not path.is_file():
+            return self.shape(person)
+        found = np.array(open_array(path))
+        if found.shape != (len(self), *self.shape(person).shape):
+            raise UnusableTakeError(f"{path} is damaged: its shape is {found.shape}.", NEW_FOLDER)
+        return found
+
+    def stages(self, person: int) -> Stages | None:
+        """What the motion was made from; None where the take was solved by a version that did not keep it."""
+        if not all((self._person(person) / f"{name}.npy").is_file() for name in Stages._fields):
+            return None
+        return Stages(*(np.array(self._array(person, name)) for name in Stages._fields))
 
     def footing(self, person: int) -> Footing | None:
         """Where the person stands, as the solve found it; None when it found nothing."""
@@ -273,14 +293,29 @@ class Take:
         write_edits(self.folder, person, edits)
 
     def prepare_mesh(self, person: int, shape: np.ndarray) -> None:
-        """Allocates what `write_mesh` fills. shape (16,)."""
+        """Allocates what `write_mesh` fills. shape (16,), or (T, 16) where it is free."""
         self._check_writable()
         path = self._make_person(person)
         for name in ("vertices", "translation", "joints"):
             if not (path / f"{name}.npy").exists():
                 allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
         values = np.asarray(shape, "<f4")
+        if values.ndim == 2:
+            write_file(path / "shapes.npy", npy_header(values.shape, "<f4") + values.tobytes())
+            values = values.mean(0)
+        else:
+            with writing(path):
+                (path / "shapes.npy").unlink(missing_ok=True)
         write_file(path / "shape.npy", npy_header(values.shape, "<f4") + values.tobytes())
+
+    def write_stages(self, person: int, stages: Stages, first: int = 0) -> None:
+        """stages: of the rows from `first` on."""
+        self._check_writable()
+        path = self._make_person(person)
+        for name, values in stages._asdict().items():
+            if not (path / f"{name}.npy").exists():
+                allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
+            self._writer(person, name).write(np.arange(first, first + len(values)), values)
 
     def write_footing(self, person: int, footing: Footing | None) -> None:
         """Stores where the person stands, whole or not at all."""
