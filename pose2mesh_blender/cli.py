@@ -454,6 +454,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
                          "(default: %(default)s)")
     quality.add_argument("--no-foot-lock", dest="feet", action="store_false", help="leave feet that stand where each "
                          "frame puts them, instead of holding them in place on the floor")
+    quality.add_argument("--free-shape", action="store_true", help="the body's shape may change slowly over the take; "
+                         "for people of whom other parts come into sight, whose shape may then breathe (default: one)")
     quality.add_argument("--height", type=float, metavar="METRES", help="the person's height, if you know it")
     quality.add_argument("--body", metavar="PATH", help="your own SMPL_*.pkl or .npz")
     quality.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default: %(default)s)")
