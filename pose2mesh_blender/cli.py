@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,8 +68,8 @@ body25, blazepose33, halpe26, wholebody133, h36m17, mpii16, smpl24 or body23), `
 
 BATCH = """\
 Makes one result of every video, image, image-sequence folder and keypoint file in FOLDER. Files whose result is there
-are skipped, so the same command does only what is missing. A file that fails is reported at the end (and in
-OUT/report.json) and does not stop the rest."""
+are skipped, so the same command does only what is missing. Several people go to files of their own or into one, as in
+`animate`. A file that fails is reported at the end (and in OUT/report.json) and does not stop the rest."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class ExportSettings:
 
     preset: str | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
-    together: bool = False
+    together: bool | None = None  # None: as the preset has it
 
     def preset_for(self, path: Path) -> Preset:
         if self.preset is None and path.suffix.lower() in (".usdc", ".abc"):
@@ -189,12 +189,13 @@ class Job:
 
     def run(self, terminal: Terminal) -> str:
         """Does it all and returns a summary in words."""
+        from .core.batch import take_beside
         from .core.pipeline import body_of
         from .core.take import UnusableTakeError
 
         check_outputs(self.outputs, source=self.source)
         self.export.check(self.outputs)
-        folder = self.take or self.outputs[0].with_name(f"{self.outputs[0].name}.take")
+        folder = self.take or take_beside(self.outputs[0])
         try:
             take = self._solved(folder, terminal)
         except UnusableTakeError:
@@ -272,8 +273,7 @@ def batch(options: argparse.Namespace, terminal: Terminal) -> int:
     from .core.pipeline import Engines
 
     suffix, settings, engines = f".{options.format}", _settings(options), Engines()
-    # a result is known by its name, so all people go into it
-    export = replace(_export_settings(options), together=True)
+    export = _export_settings(options)
     check_outputs([options.output / f"probe{suffix}"])
     export.check([options.output / f"probe{suffix}"])
 
@@ -478,7 +478,8 @@ def _add_export(command: argparse.ArgumentParser) -> None:
                         "(default: %(default)s)")
     export.add_argument("--largest", type=float, default=5.0, metavar="MM", help="how far a vertex of any frame may be "
                         "off in the preset compact; 0: any distance (default: %(default)s)")
-    export.add_argument("--together", action="store_true", help="several people in one file, instead of one each")
+    export.add_argument("--together", action=argparse.BooleanOptionalAction, help="several people in one file, or one "
+                        "file for each (OUT_01, OUT_02, ...); default: together with the preset exact, else one each")
 
 
 def _version() -> str:

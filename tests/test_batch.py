@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from pose2mesh_blender.core.batch import REPORT, footage_in, run_batch
+from pose2mesh_blender.core.batch import REPORT, footage_in, numbered, output_names, run_batch, take_beside
 from pose2mesh_blender.core.errors import Cancelled, ExportError
 
 
@@ -43,6 +43,30 @@ def test_its_own_results_are_no_footage(folder, out):
     first, second = (run_batch(folder, folder / out, suffix, work) for _ in range(2))
     assert [o.state for o in first] == ["done"] * 3 and [o.state for o in second] == ["skipped"] * 3
     assert REPORT not in [p.name for p in footage_in(folder)]
+
+
+def test_results_of_several_people_are_results(folder):
+    """One file for each person: skipped the next time, unless the work stopped between two of them."""
+    def work(source, target):
+        for number in (1, 2):
+            numbered(target, number).parent.mkdir(exist_ok=True)
+            numbered(target, number).write_text("made")
+        return "ok"
+
+    out = folder / "out"
+    assert [o.state for o in run_batch(folder, out, ".fbx", work)] == ["done"] * 3
+    assert sorted(p.name for p in out.glob("*.fbx"))[:3] == ["a_01.fbx", "a_02.fbx", "b_01.fbx"]
+    (out / "a_02.fbx").unlink()
+    take_beside(out / "a.fbx").mkdir()  # as it is left when the work is stopped
+    assert [o.state for o in run_batch(folder, out, ".fbx", work)] == ["done", "skipped", "skipped"]
+
+
+def test_people_of_one_shot_do_not_overwrite_another_shot(folder):
+    (folder / "a_01.mp4").write_text("x")
+    names = output_names(footage_in(folder), folder / "out", ".fbx")
+    assert [p.name for p in names] == ["a.mp4.fbx", "a_01.fbx", "b.fbx", "c.fbx"]
+    people = {numbered(p, n).name for p in names for n in range(1, 9)} | {p.name for p in names}
+    assert len(people) == 9 * len(names)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".png", ".npz"])

@@ -206,6 +206,21 @@ def test_smpl_file_has_betas_of_a_foreign_body(tmp_path):
     assert np.abs(data["trans"] + joints[0] - pelvis).max() < 0.005
 
 
+@pytest.mark.parametrize(("name", "suffix"), [
+    ("exact", ".fbx"), ("exact", ".usdc"), ("exact", ".abc"), ("compact", ".glb"), ("unity", ".glb"), ("vat", ".glb"),
+    ("smpl", ".bvh")])
+def test_several_people_are_one_file_each_or_all_in_one(tmp_path, name, suffix):
+    people = takes.people_of(takes.build_take(make_take(tmp_path / "take", 3, people=2)))
+    preset, path = PRESETS[name], tmp_path / f"shot{suffix}"
+    apart = export_people(path, people, preset, ExportOptions(), together=False)
+    assert [one.paths[0].name for one in apart] == [f"shot_01{suffix}", f"shot_02{suffix}"]
+    assert all(one.paths[0].stat().st_size > 1000 for one in apart) and not path.exists()
+    both = export_people(path, people, preset, ExportOptions(), together=True)
+    assert path.exists() == preset.shares(suffix) == (len(both) == 1)
+    chosen = export_people(path, people, preset, ExportOptions())
+    assert len(chosen) == (1 if name == "exact" else 2)
+
+
 def test_what_a_preset_cannot_write_is_refused(tmp_path, person):
     with pytest.raises(ExportError, match=r"does not write \.abc"):
         export_people(tmp_path / "x.abc", person, PRESETS["unity"], ExportOptions())
@@ -226,6 +241,8 @@ def test_the_shell_says_what_it_wrote_and_refuses_early(tmp_path):
     assert any("skeleton off by" in line for line in said)
     write_outputs(take, [tmp_path / "b.fbx"], load_body(), Terminal(quiet=True), ExportSettings(together=True))
     assert len(read_ufbx(tmp_path / "b.fbx", [])[0]["meshes"]) == 2
+    write_outputs(take, [tmp_path / "c.fbx"], load_body(), Terminal(quiet=True), ExportSettings("exact"))
+    assert len(read_ufbx(tmp_path / "c.fbx", [])[0]["meshes"]) == 2
     with pytest.raises(ExportError, match=r"does not write \.abc"):
         ExportSettings("unity").check([tmp_path / "x.abc"])
     ExportSettings().check([tmp_path / "x.abc", tmp_path / "x.fbx", tmp_path / "x.npz"])

@@ -42,6 +42,20 @@ def test_what_is_chosen_is_written(tmp_path, person):
         bpy.ops.pose2mesh.export_people(filepath=str(tmp_path / "none.fbx"))
 
 
+def test_a_preset_says_whether_people_share_a_file_and_the_user_may_say_otherwise(tmp_path):
+    for ob in takes.people_of(takes.build_take(make_take(tmp_path / "take", 3, people=2))):
+        ob.select_set(True)
+    for preset, suffix in (("exact", ".fbx"), ("unity", ".glb")):
+        settings().preset, settings().format = preset, suffix
+        assert settings().together == (preset == "exact")
+        for together in (True, False):
+            settings().together = together
+            folder = tmp_path / f"{preset} {together}"
+            assert bpy.ops.pose2mesh.export_people(filepath=str(folder / f"x{suffix}")) == {"FINISHED"}
+            assert sorted(p.name for p in folder.iterdir()) == (
+                [f"x{suffix}"] if together else [f"x_01{suffix}", f"x_02{suffix}"])
+
+
 def test_bake_to_armature_can_be_undone_and_leaves_the_person(person):
     settings().preset = "mixamo"
     assert bpy.ops.pose2mesh.bake_rig() == {"FINISHED"}

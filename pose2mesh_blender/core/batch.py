@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -52,10 +53,28 @@ def footage_in(folder: Path) -> list[Path]:
     return found
 
 
+def numbered(path: Path, number: int) -> Path:
+    """Where one of several people goes who do not share a file: `shot_01.fbx`."""
+    return path.with_name(f"{path.stem}_{number:02d}{path.suffix}")
+
+
+def take_beside(path: Path) -> Path:
+    """The folder that keeps what was found for an output until all of its files are written."""
+    return path.with_name(f"{path.name}.take")
+
+
+def is_made(target: Path) -> bool:
+    """Whether a result is there: the file itself, or one for each person with none missing."""
+    return target.exists() or (numbered(target, 1).exists() and not take_beside(target).exists())
+
+
 def output_names(inputs: list[Path], folder: Path, suffix: str) -> list[Path]:
-    """`shot.mp4` becomes `shot<suffix>`; where two inputs share a stem, their whole names are kept."""
+    """`shot.mp4` becomes `shot<suffix>`. Where two inputs share a stem, or one's stem is what another's first person
+    would be called, their whole names are kept."""
     stems = [p.stem if p.is_file() else p.name for p in inputs]
-    return [folder / f"{stem if stems.count(stem) == 1 else path.name}{suffix}" for path, stem in zip(inputs, stems)]
+    firsts = {match[1] for stem in stems if (match := re.fullmatch(r"(.+)_\d{2,}", stem))}
+    return [folder / f"{stem if stems.count(stem) == 1 and stem not in firsts else path.name}{suffix}"
+            for path, stem in zip(inputs, stems)]
 
 
 def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path], str],
@@ -70,7 +89,7 @@ def run_batch(folder: Path, out: Path, suffix: str, work: Callable[[Path, Path],
     inputs = [path for path in footage_in(folder) if path.resolve() != out.resolve()]
     outcomes: list[Outcome] = []
     for number, (source, target) in enumerate(zip(inputs, output_names(inputs, out, suffix)), 1):
-        if target.exists():
+        if is_made(target):
             outcomes.append(Outcome(str(source), str(target), "skipped", "its result is there"))
         else:
             if started:

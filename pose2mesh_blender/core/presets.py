@@ -21,6 +21,16 @@ class Preset:
     pose: str = "T"
     armature: str = ""  # what the node above the root bone is called; empty = as the person
 
+    @property
+    def together(self) -> bool:
+        """Whether several people share a file unless the user says otherwise. Engines expect one skeleton in a file;
+        the people of a shot belong together."""
+        return self.kind == "exact"
+
+    def shares(self, suffix: str) -> bool:
+        """Whether a file can hold several people."""
+        return self.kind != "vat" and suffix != ".bvh"
+
 
 PRESETS = {p.name: p for p in (
     Preset("unity", "Unity", "Skinned character with a Humanoid avatar's bone names, T-pose", names="unity"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .batch import numbered
 from .body import Body, embedded_body
 from .conventions import quaternion_of, steady
 from .errors import ExportError
@@ -26,8 +27,7 @@ def write_smpl(take: Take, path: Path, body: Body) -> list[Path]:
     people = [p for p in take.people if take.has_mesh(p)]
     if not people:
         raise ExportError(f"{take.folder} has no solved person to write to {path}.", "Run animate or solve first.")
-    paths = [path] if len(people) == 1 else [
-        path.with_name(f"{path.stem}_{n:02d}{path.suffix}") for n in range(1, len(people) + 1)]
+    paths = [path] if len(people) == 1 else [numbered(path, n) for n in range(1, len(people) + 1)]
     for person, target in zip(people, paths):
         stream = io.BytesIO()
         np.savez_compressed(stream, **smpl_motion(take, person, body))

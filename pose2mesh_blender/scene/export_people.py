@@ -7,6 +7,7 @@ from pathlib import Path
 
 import bpy
 
+from ..core.batch import numbered
 from ..core.errors import ExportError
 from ..core.pca import Pca
 from ..core.presets import FILE_SUFFIXES, ExportOptions, Preset
@@ -27,10 +28,11 @@ class Written:
 
 
 def export_people(path: Path, objects: Sequence[bpy.types.Object], preset: Preset, options: ExportOptions, *,
-                  fps: float | None = None, together: bool = False) -> list[Written]:
-    """Writes people to `path`; several go to one file each (`shot_01.fbx`, ...), unless `together`.
+                  fps: float | None = None, together: bool | None = None) -> list[Written]:
+    """Writes people to `path`; several go to one file each (`shot_01.fbx`, ...), or `together` into one.
 
-    fps: default is the footage's. Raises ExportError.
+    fps: default is the footage's. together: default is the preset's; textures and BVH are one each always. Raises
+    ExportError.
     """
     path = Path(path)
     suffix = path.suffix.lower()
@@ -39,10 +41,9 @@ def export_people(path: Path, objects: Sequence[bpy.types.Object], preset: Prese
                           f"Use one of {', '.join(FILE_SUFFIXES[preset.kind])}, or another preset.")
     if not objects or not all(map(takes.is_person, objects)):
         raise ExportError(f"{path}: there is no Pose2Mesh person to export.", "Animate footage first, or select one.")
-    alone = preset.kind == "vat" or suffix == ".bvh"
-    if len(objects) > 1 and (alone or not together) and preset.kind != "exact":
-        return [_write(path.with_name(f"{path.stem}_{number:02d}{path.suffix}"), [ob], preset, options, fps)
-                for number, ob in enumerate(objects, 1)]
+    together = preset.shares(suffix) and (preset.together if together is None else together)
+    if len(objects) > 1 and not together:
+        return [_write(numbered(path, number), [ob], preset, options, fps) for number, ob in enumerate(objects, 1)]
     return [_write(path, objects, preset, options, fps)]
 
 

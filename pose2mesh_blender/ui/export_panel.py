@@ -56,7 +56,7 @@ class POSE2MESH_PT_export_options(Sidebar, bpy.types.Panel):
         if kind == "skinned":
             layout.prop(settings, "simplify")
             layout.prop(settings, "correctives")
-        if kind in ("skinned", "compact"):
+        if PRESETS[settings.preset].shares(settings.format):
             layout.prop(settings, "together")
 
 

@@ -28,8 +28,9 @@ FORMATS = {kind: [(s, f"{_FORMATS[s]} ({s})", "") for s in suffixes] for kind, s
 
 
 # Functions, for Blender reads the fields' texts where this module's other names are not known.
-def _forget_format(settings: Pose2MeshExport, context: bpy.types.Context) -> None:
+def _follow_preset(settings: Pose2MeshExport, context: bpy.types.Context) -> None:
     settings.property_unset("format")  # another preset, another list
+    settings.together = PRESETS[settings.preset].together
 
 
 def _is_armature(settings: Pose2MeshExport, ob: bpy.types.Object) -> bool:
@@ -55,7 +56,7 @@ class Pose2MeshExport(bpy.types.PropertyGroup):
     """Scene.pose2mesh_export"""
 
     preset: EnumProperty(name="Preset", description="What the file is for", default=DEFAULT,
-                         update=_forget_format,
+                         update=_follow_preset,
                          items=tuple((p.name, p.label, p.text) for p in PRESETS.values()))
     format: EnumProperty(name="Format", description="Kind of file", items=_formats)
     in_place: BoolProperty(name="In Place", description="The root bone stays where it is, for motion that a game moves")

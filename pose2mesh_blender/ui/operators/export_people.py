@@ -48,7 +48,8 @@ class POSE2MESH_OT_export_people(ExportPeople, bpy.types.Operator):
         if size := heavy(path.suffix.lower(), people, preset):
             self.report({"WARNING"}, say("Every vertex of every frame: up to {:.0f} MB", size / 1e6))
         try:
-            written = export_people(path, people, preset, settings.options(), together=settings.together,
+            written = export_people(path, people, preset, settings.options(),
+                                    together=settings.together if preset.name == settings.preset else None,
                                     fps=render.fps / render.fps_base if self.rate == "SCENE" else None)
         except ExportError as error:
             self.report({"ERROR"}, told(error))
