@@ -261,3 +261,22 @@ def test_objects_and_clip_deleted_by_hand(built):
     assert jobs.last_message[0] != "ERROR", jobs.last_message
     bpy.data.collections.remove(built)
     assert not bpy.ops.pose2mesh.solve_again.poll()
+
+
+def test_unlocked_shape_and_undo(built):
+    name = built.name
+    here = people(name)
+    before, folder = shown(here[0], 20), built[takes.TAKE]
+    assert person(here[0]).lock_shape
+    bpy.ops.ed.undo_push(message="locked")
+    person(here[0]).lock_shape = False
+    assert jobs.last_message[0] != "ERROR"
+    with Take.open(folder) as take:
+        assert take.info["free_shapes"] == {"0": True} and take.shapes(0).ndim == 2 and take.shapes(1).ndim == 1
+    assert not np.array_equal(shown(people(name)[0], 20), before)
+    bpy.ops.ed.undo_push(message="free")
+    bpy.ops.ed.undo()
+    assert person(people(name)[0]).lock_shape
+    with Take.open(folder) as take:
+        assert take.info["free_shapes"] == {"0": False} and take.shapes(0).ndim == 1
+    np.testing.assert_allclose(shown(people(name)[0], 20), before, atol=1e-2)  # alone, with a floor of one's own

@@ -181,3 +181,32 @@ def test_stopped_smoothing_is_finished_by_the_next(take, network):
     resmooth.resmooth(take, 0, 1.0, network, finished=lambda person, rows: told.extend(rows))
     assert sorted(told) == list(range(COUNT))
     assert take.info["unsmoothed"] == []
+
+
+def test_a_free_shape_and_back(take, network):
+    """Freed, one person's shape changes over the take and nobody else's does; locked again, it is what it was."""
+    ann, shape, before = fingerprint(take, 0), take.shape(1), fingerprint(take, 1)
+    resmooth.resmooth(take, 1, 0.3, network, free=True)
+    free = take.shapes(1)
+    assert free.shape == (COUNT, 16) and take.shapes(0).shape == (16,)
+    assert fingerprint(take, 1) != before and fingerprint(take, 0) == ann and take.done.all()
+    np.testing.assert_allclose(take.shape(1), free.mean(0), atol=1e-6)
+    assert is_solved(take, network), "free_shapes is part of what the solve is known by"
+    resmooth.resmooth(take, 1, 0.6, network)  # another smoothing leaves the shape alone
+    assert np.array_equal(take.shapes(1), free)
+    resmooth.resmooth(take, 1, 0.3, network, free=False)
+    np.testing.assert_allclose(take.shapes(1), shape, atol=1e-5)
+    assert is_solved(take, network)
+
+
+def test_a_take_solved_with_free_shapes_keeps_them_when_a_marker_moves(take, network):
+    from pose2mesh_blender.core.resolve import resolve, solved_with
+
+    solve_take(take, network, Settings(smooth=0.3, free_shape=True))
+    assert solved_with(take).free_shape and take.shapes(0).shape == (COUNT, 16)
+    shapes, before = take.shapes(0), take.vertices(0).copy()
+    keypoints = take.keypoints(0)
+    moved = keypoints[12, 9] + [30, -20, 0]
+    resolve(take, {0: take.edits(0).changed([12], [9], [[*moved[:2], 1]], keypoints)}, network)
+    assert np.array_equal(take.shapes(0), shapes) and not np.array_equal(take.vertices(0)[12], before[12])
+    assert take.solved.all()

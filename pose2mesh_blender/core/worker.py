@@ -8,7 +8,8 @@ third-party packages in the folders given with --path. Requests and events are o
     {"cmd": "solve", "take": FOLDER, "settings": {...}}                    solve a take's (edited) keypoints again
     {"cmd": "resolve", "take": FOLDER, "changes": {PERSON: {"rows": [], "joints": [], "values": [[x, y, confidence]]}},
      "focus": ROW, "all": bool}   store corrected keypoints and solve what they reach (core/resolve.py), or all
-    {"cmd": "redetect", "take": FOLDER, "person": ID, "rows": [FIRST, LAST], "keep_edited": bool, "settings": {...}}
+    {"cmd": "redetect", "take": FOLDER, "person": ID, "rows": [FIRST, LAST], "keep_edited": bool, "settings": {...},
+     "footage": PATH}   footage: where it is looked for when it is no longer where the take knows it
     {"cmd": "merge", "take": FOLDER, "people": [ID, ...]}   one person of several (core/roster.py)
     {"cmd": "split", "take": FOLDER, "person": ID, "row": ROW}
     {"cmd": "seat", "take": FOLDER, "people": [ID, ...]}   exactly these, after solving those who are out of date
@@ -241,6 +242,8 @@ def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> 
         run(request["input"], folder, settings, progress, _Cancelled(requests), engines)
     elif command == "solve" and folder:
         with Take.open(folder, write=True) as take:
+            if "free_shape" not in (request.get("settings") or {}):
+                settings.free_shape = bool(take.info["solve"].get("free_shape", False))
             solve_take(take, engines.network(settings.device), settings, progress, _Cancelled(requests))
     elif command in ("resolve", "redetect") and folder:
         with Take.open(folder, write=True) as take:
@@ -277,16 +280,16 @@ def _people(request: dict, take, network, kept, progress, cancelled, send) -> No
     elif request["cmd"] == "seat":
         roster.bring_back(take, [int(p) for p in request["people"]], network, progress, cancelled)
     else:
-        resmooth.resmooth(take, int(request["person"]), float(request["smooth"]), network, focus=request.get("focus"),
-                          kept=kept, finished=finished, progress=progress, cancelled=cancelled)
+        resmooth.resmooth(take, int(request["person"]), float(request["smooth"]), network, free=request.get("free"),
+                          focus=request.get("focus"), kept=kept, finished=finished, progress=progress,
+                          cancelled=cancelled)
 
 
 def _correct(request: dict, take, settings, engines, memory, progress, cancelled, send) -> None:
     """`resolve` and `redetect`; the settings of the solve are those that the take was solved with."""
     import numpy as np
 
-    from .footage import open_footage
-    from .redetect import redetect
+    from .redetect import footage_of, redetect
     from .resolve import resolve, resolve_all
 
     def finished(person: int, rows) -> None:
@@ -296,7 +299,7 @@ def _correct(request: dict, take, settings, engines, memory, progress, cancelled
     network, edits = engines.network(settings.device), {}
     if request["cmd"] == "redetect":
         person, (first, last) = int(request["person"]), request["rows"]
-        edits[person] = redetect(open_footage(take.footage.get("path", "")), take, person, int(first), int(last),
+        edits[person] = redetect(footage_of(take, request.get("footage")), take, person, int(first), int(last),
                                  engines.estimator(settings.preset, "auto", settings.confidence, settings.detector),
                                  progress=progress, cancelled=cancelled,
                                  keep_edited=bool(request.get("keep_edited", True)))

@@ -5,13 +5,14 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.smoothing import smoothing_of
+from ..core.smoothing import is_free, smoothing_of
 from ..core.take import Take
 from . import compact, corrected, placing, storage, takes, tracks
 
 PEOPLE = "pose2mesh_people"  # of a collection: ids of the people that the take is to solve, in order
 OFF = "pose2mesh_off"  # of a collection: ids of those who are shown and not solved
 SMOOTH = "pose2mesh_smoothing"  # of a person: the smoothing that the mesh shows
+FREE = "pose2mesh_free_shape"  # of a person: whether the shape of the mesh may change over the take
 
 
 def collections_of(folder: str) -> list[bpy.types.Collection]:
@@ -24,7 +25,7 @@ def note(collection: bpy.types.Collection, take: Take) -> None:
     collection[PEOPLE] = take.people
     for ob in takes.people_of(collection):
         if int(ob[takes.PERSON]) in take.people:
-            ob[SMOOTH] = smoothing_of(take.info, int(ob[takes.PERSON]))
+            _note_solve(ob, take)
 
 
 def refresh(collection: bpy.types.Collection, take: Take, heirs: dict[int, int] | None = None) -> None:
@@ -65,8 +66,14 @@ def show(collection: bpy.types.Collection, ob: bpy.types.Object, take: Take) -> 
 
 def finish(ob: bpy.types.Object, take: Take) -> None:
     """The mesh shows the take as it is now."""
+    tracks.know(take)
     ob[takes.STATE] = tracks.state_of(take)
-    ob[SMOOTH] = smoothing_of(take.info, int(ob[takes.PERSON]))
+    _note_solve(ob, take)
+
+
+def _note_solve(ob: bpy.types.Object, take: Take) -> None:
+    person = int(ob[takes.PERSON])
+    ob[SMOOTH], ob[FREE] = smoothing_of(take.info, person), is_free(take.info, person)
 
 
 def remove(collection: bpy.types.Collection, ob: bpy.types.Object) -> None:

@@ -62,6 +62,7 @@ class POSE2MESH_PT_people(SubPanel, bpy.types.Panel):
         row = layout.row(align=True)
         row.prop(person(ob), "height", text="Height (cm)")
         row.operator("pose2mesh.height_reset", text="", icon="LOOP_BACK")
+        layout.prop(person(ob), "lock_shape")
         layout.prop(person(ob), "smooth", slider=True)
         if ground.is_moving(take):
             layout.label(text="In the solved camera's world", icon="CON_CAMERASOLVER")

@@ -84,6 +84,11 @@ class Pose2MeshPerson(bpy.types.PropertyGroup):
         name="Smoothing", description="Take jitter out of this person's motion; 0 leaves it raw. The raw motion is "
                                       "never lost",
         default=0.5, min=0, max=1, subtype="FACTOR", update=_set_smooth)
+    lock_shape: BoolProperty(
+        name="Lock Body Shape",
+        description="One body shape for the whole take. Unlocked, the shape follows each frame, smoothed over time: "
+                    "for a take in which the shape is seen better later. People who are half visible may seem to breathe",
+        default=True, update=_set_smooth)
     solve: BoolProperty(
         name="Solve", description="Whether corrections and Solve Again change this person",
         get=_solved, set=_set_solved)

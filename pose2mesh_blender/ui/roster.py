@@ -8,7 +8,7 @@ import bpy
 
 from ..core import roster
 from ..core.errors import Pose2MeshError, TakeError
-from ..core.smoothing import smoothing_of
+from ..core.smoothing import is_free, smoothing_of
 from ..core.take import Take
 from ..scene import refresh, takes
 from . import jobs, smoothing
@@ -99,11 +99,14 @@ def _follow(collection: bpy.types.Collection) -> None:
     shown = [int(p) for p in collection[refresh.PEOPLE]]
     with Take.open(collection[takes.TAKE]) as take:
         there, people = roster.everybody(take), take.people
-        settings = {p: smoothing_of(take.info, p) for p in people}
+        settings = {p: (smoothing_of(take.info, p), is_free(take.info, p)) for p in people}
     if shown != people and set(shown) <= set(there):
         with _told():
             seat(collection, shown)
     for ob in takes.people_of(collection):
-        wanted, now = ob.pose2mesh.smooth, settings.get(int(ob[takes.PERSON]))  # type: ignore[attr-defined]
-        if now is not None and (abs(wanted - now) > 1e-6 or abs(ob.get(refresh.SMOOTH, now) - now) > 1e-6):
-            smoothing.want(ob)
+        wish, now = ob.pose2mesh, settings.get(int(ob[takes.PERSON]))  # type: ignore[attr-defined]
+        if now is not None:
+            smooth, free = now
+            smooths, frees = {wish.smooth, ob.get(refresh.SMOOTH, smooth)}, {bool(ob.get(refresh.FREE, free))}
+            if max(abs(s - smooth) for s in smooths) > 1e-6 or frees | {not wish.lock_shape} != {free}:
+                smoothing.want(ob)

@@ -1,6 +1,6 @@
-"""The smoothing slider: the frame that is looked at follows at once, the others behind it; a new value interrupts.
+"""Smoothing and kind of shape: the frame that is looked at follows at once, the others behind; new values interrupt.
 
-The wish is the slider itself, which Blender saves and undoes; the take follows it.
+The wish is the property itself, which Blender saves and undoes; the take follows it.
 """
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from ..core.errors import Pose2MeshError, TakeError
-from ..core.smoothing import smoothing_of
+from ..core.smoothing import is_free, smoothing_of
 from ..core.take import Take
 from ..scene import compact, refresh, takes
 from . import jobs, viewing
@@ -20,17 +20,18 @@ from .requests import TakeJob, show_rows
 from .text import told
 
 TICK = 0.03  # seconds
-_wishes: dict[tuple[str, int], float] = {}  # (take, person) -> smoothing
+Wish = tuple[float, bool]  # smoothing, whether the shape is free
+_wishes: dict[tuple[str, int], Wish] = {}  # by take and person
 _quiet = False
 
 
 class Smoothing(TakeJob):
-    """One person's smoothing."""
+    """One person, smoothed or shaped otherwise."""
 
-    def __init__(self, folder: str, person: int, smooth: float, focus: int | None) -> None:
-        super().__init__(folder, {"cmd": "smooth", "person": person, "smooth": smooth, "focus": focus,
+    def __init__(self, folder: str, person: int, wish: Wish, focus: int | None) -> None:
+        super().__init__(folder, {"cmd": "smooth", "person": person, "smooth": wish[0], "free": wish[1], "focus": focus,
                                   "settings": {"device": device(bpy.context)}}, "")
-        self.key, self.smooth, self.cut = (folder, person), smooth, False
+        self.key, self.wish, self.cut = (folder, person), wish, False
 
     def _cancelled(self) -> None:
         self.over = True
@@ -48,11 +49,12 @@ class Smoothing(TakeJob):
 
 
 def want(ob: bpy.types.Object) -> None:
-    """The slider of a person was moved."""
+    """The slider of a person was moved, or the shape locked or freed."""
     collection = takes.collection_of(ob)
     if _quiet or collection is None or not takes.is_person(ob):
         return
-    _wishes[(str(collection[takes.TAKE]), int(ob[takes.PERSON]))] = round(ob.pose2mesh.smooth, 4)  # type: ignore
+    here: Any = ob.pose2mesh  # type: ignore[attr-defined]
+    _wishes[(str(collection[takes.TAKE]), int(ob[takes.PERSON]))] = round(here.smooth, 4), not here.lock_shape
     if bpy.app.background:
         while _step() is not None:
             time.sleep(0.01)
@@ -61,12 +63,14 @@ def want(ob: bpy.types.Object) -> None:
 
 
 def set_sliders(collection: bpy.types.Collection, take: Take) -> None:
-    """The sliders show what the take has, and ask for nothing."""
+    """The properties show what the take has, and ask for nothing."""
     global _quiet
     _quiet = True
     try:
         for ob in takes.people_of(collection):
-            ob.pose2mesh.smooth = smoothing_of(take.info, int(ob[takes.PERSON]))  # type: ignore[attr-defined]
+            here: Any = ob.pose2mesh  # type: ignore[attr-defined]
+            person = int(ob[takes.PERSON])
+            here.smooth, here.lock_shape = smoothing_of(take.info, person), not is_free(take.info, person)
     finally:
         _quiet = False
 
@@ -86,7 +90,7 @@ def _step() -> float | None:
     job = jobs.current
     if isinstance(job, Smoothing):
         wish = _wishes.get(job.key)
-        if wish is not None and wish != job.smooth and not job.cut:
+        if wish is not None and wish != job.wish and not job.cut:
             job.cut = True
             jobs.client().cancel()
         job.step()
@@ -95,7 +99,7 @@ def _step() -> float | None:
             if job.failed:
                 jobs.last_message = ("ERROR", job.failed[0])
                 _wishes.pop(job.key, None)
-            elif _wishes.get(job.key) == job.smooth and not job.cut:
+            elif _wishes.get(job.key) == job.wish and not job.cut:
                 _wishes.pop(job.key)
         viewing.redraw_sidebars(bpy.context.window_manager)
     elif job is not None:
@@ -105,19 +109,20 @@ def _step() -> float | None:
     return TICK if _wishes or isinstance(jobs.current, Smoothing) else None
 
 
-def _begin(key: tuple[str, int], smooth: float) -> None:
+def _begin(key: tuple[str, int], wish: Wish) -> None:
     folder, person = key
     try:
         with Take.open(folder) as take:
-            if person not in take.people or (abs(smoothing_of(take.info, person) - smooth) < 1e-4
-                                               and person not in take.info.get("unsmoothed", [])):
+            if person not in take.people or (abs(smoothing_of(take.info, person) - wish[0]) < 1e-4
+                                             and is_free(take.info, person) == wish[1]
+                                             and person not in take.info.get("unsmoothed", [])):
                 show_rows(folder, person, np.flatnonzero(take.done).tolist())
                 _wishes.pop(key)
                 return
             focus = _focus(folder, take)
         for let_go in jobs.before_start:
             let_go()
-        job = Smoothing(folder, person, smooth, focus)
+        job = Smoothing(folder, person, wish, focus)
         job.start()
         jobs.current = job
     except (Pose2MeshError, TakeError, OSError) as error:
