@@ -15,7 +15,7 @@ from pose2mesh_blender.ui import text as words
 
 HOLES = re.compile(r"\{[^}]*\}")
 PROPER = {"Pose2Mesh", "CPU", "CUDA", "ROCm", "DirectML", "Core ML", "Metal", "glTF (.glb)", "USD (.usdc)",
-          "Alembic (.abc)", "NVIDIA GPU"}  # the same in every language
+          "Alembic (.abc)", "NVIDIA GPU", "Alembic", "PC2"}  # the same in every language
 
 
 @pytest.mark.parametrize("name", languages.LOCALES)

@@ -280,3 +280,18 @@ def test_unlocked_shape_and_undo(built):
     with Take.open(folder) as take:
         assert take.info["free_shapes"] == {"0": False} and take.shapes(0).ndim == 1
     np.testing.assert_allclose(shown(people(name)[0], 20), before, atol=1e-2)  # alone, with a floor of one's own
+
+
+def test_bake_to_either_cache_and_undo(built, tmp_path):
+    here = people(built.name)
+    select(here[0])
+    names = {ob.name for ob in bpy.data.objects}
+    for kind, suffix in (("PC2", ".pc2"), ("ALEMBIC", ".abc")):
+        bpy.ops.ed.undo_push(message="before")
+        assert bpy.ops.pose2mesh.bake_cache("EXEC_DEFAULT", True, filepath=str(tmp_path / "c" / "walk"),
+                                            format=kind) == {"FINISHED"}
+        made, = {ob.name for ob in bpy.data.objects} - names
+        assert (tmp_path / "c" / f"walk{suffix}").stat().st_size > 6890 * 12 * 20
+        assert np.abs(shown(bpy.data.objects[made], 9) - shown(people(built.name)[0], 9)).max() < 1e-5
+        bpy.ops.ed.undo()
+        assert {ob.name for ob in bpy.data.objects} == names

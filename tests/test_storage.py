@@ -76,12 +76,14 @@ def test_without_the_take_compact_stays_compact(people):
     assert np.array_equal(positions(people[0]), before)
 
 
+@pytest.mark.parametrize("suffix", [".pc2", ".abc"])
 @pytest.mark.parametrize("kind", [storage.ABSOLUTE, storage.RELATIVE, storage.COMPACT])
-def test_cache_plays_the_same(people, kind, tmp_path):
+def test_cache_plays_the_same(people, kind, suffix, tmp_path):
     ob = people[1]
     storage.store([ob], kind)
-    blocks = len(ob.data.shape_keys.key_blocks)
-    made = storage.bake(ob, tmp_path / "cache" / "müller 人.pc2")
+    blocks, objects, scenes = len(ob.data.shape_keys.key_blocks), len(bpy.data.objects), len(bpy.data.scenes)
+    made = storage.bake(ob, tmp_path / "cache" / f"müller 人{suffix}")
+    assert (len(bpy.data.objects), len(bpy.data.scenes)) == (objects + 1, scenes)
     assert not made.data.shape_keys
     assert not takes.is_person(made)
     for frame in (1, 3, 12, 20):
@@ -90,7 +92,23 @@ def test_cache_plays_the_same(people, kind, tmp_path):
     assert made.name in takes.collection_of(ob).objects
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match="cannot be written"):
-        storage.bake(ob, tmp_path / "file" / "x.pc2")
+        storage.bake(ob, tmp_path / "file" / f"x{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".pc2", ".abc"])
+def test_cache_plays_after_the_folder_was_moved(people, suffix, tmp_path):
+    """The .blend and its cache go to another place together, without the take."""
+    ob = people[0]
+    before = {frame: shown(ob, frame) for frame in (1, 7, 20)}
+    (tmp_path / "here").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "here" / "shot.blend"))
+    made = storage.bake(ob, tmp_path / "here" / "caches" / f"walk{suffix}").name
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "there" / "shot.blend"))
+    for frame, points in before.items():
+        assert np.abs(shown(bpy.data.objects[made], frame) - points).max() < 1e-5
 
 
 def test_shapes_between_keys(people):

@@ -87,7 +87,8 @@ class Pose2MeshPerson(bpy.types.PropertyGroup):
     lock_shape: BoolProperty(
         name="Lock Body Shape",
         description="One body shape for the whole take. Unlocked, the shape follows each frame, smoothed over time: "
-                    "for a take in which the shape is seen better later. People who are half visible may seem to breathe",
+                    "for a take in which the shape is seen better later. People who are half visible may seem to "
+                    "breathe",
         default=True, update=_set_smooth)
     solve: BoolProperty(
         name="Solve", description="Whether corrections and Solve Again change this person",
