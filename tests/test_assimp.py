@@ -31,9 +31,8 @@ def test_assimp_sees_the_same_motion(tmp_path, three, name, suffix):
         gap = np.abs(unit * positions - y_up(world_vertices(take, 0, row))[corners])
         assert gap.max() < TOLERANCE[PRESETS[name].pose]
     names = convention(PRESETS[name].names)
-    bones = {names.root, *names.bones, *(bone for bone, *_ in names.between)}
     mesh, = facts["meshes"]
-    assert set(names.bones) <= set(mesh["bones"]) <= bones <= set(facts["nodes"])
+    assert set(names.bones) <= set(mesh["bones"]) <= names.every_bone <= set(facts["nodes"])
     assert mesh["uv"] and facts["textures"] == 1
     assert 1 <= mesh["influences"][0] <= mesh["influences"][1] <= 4
     clip, = facts["clips"]

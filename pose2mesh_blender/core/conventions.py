@@ -14,13 +14,13 @@ from .errors import ExportError
 from .rig import Rig
 
 # Groups of joints with axes of their own.
-GROUPS = {"spine": (0, 3, 6, 9, 12, 15), "shoulder": (13, 14), "arm": (16, 17), "forearm": (18, 19),
+GROUPS = {"spine": (0, 3, 6, 9, 12, 15), "shoulder": (13, 14), "arm": (16, 17), "forearm": (18, 19, 24, 25),
           "hand": (20, 21, 22, 23), "thigh": (1, 2), "shin": (4, 5), "foot": (7, 8), "toe": (10, 11)}
 # The joint that a bone points at; those that end a limb go on as the bone before them, or as said in _ENDS.
 _CHILD = {0: 3, 1: 4, 2: 5, 3: 6, 4: 7, 5: 8, 6: 9, 7: 10, 8: 11, 9: 12, 12: 15, 13: 16, 14: 17, 16: 18, 17: 19, 18: 20,
           19: 21, 20: 22, 21: 23}
 _ENDS = {10: (0, 0, 0.07), 11: (0, 0, 0.07), 15: (0, 0.18, 0)}
-_LEFT = {1, 4, 7, 10, 13, 16, 18, 20, 22}
+_LEFT = {1, 4, 7, 10, 13, 16, 18, 20, 22, 24}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Convention:
     axes: per group of joints, which local axis runs along the bone ("Y", "-X", ...), a second axis, and where that
     one looks: up, down, front, back, left or out (away from the body's middle). Empty: all bones as the world.
     mirrored: on the right side both axes turn round. between: bones without weights that the engine's own skeleton
-    has, (name, joint before, joint after, share of the way), each a child of what comes before.
+    has, (name, joint before, joint after, share of the way), each a child of what comes before. twists: of the left and
+    the right forearm, as twist.py adds them, where the engine's own skeleton has such bones.
     """
 
     name: str
@@ -39,6 +40,12 @@ class Convention:
     axes: dict[str, tuple[str, str, str]]
     between: tuple[tuple[str, int, int, float], ...] = ()
     mirrored: bool = False
+    twists: tuple[str, ...] = ()
+
+    @property
+    def every_bone(self) -> set[str]:
+        """All names, the root's and those of bones without weights included."""
+        return {self.root, *self.bones, *self.twists, *(name for name, *_ in self.between)}
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,8 @@ CONVENTIONS = {c.name: c for c in (
         "clavicle_l clavicle_r head upperarm_l upperarm_r lowerarm_l lowerarm_r hand_l hand_r middle_01_l "
         "middle_01_r"), _UNREAL,
         (("spine_02", 3, 6, 0.5), ("spine_04", 6, 9, 0.5), ("neck_02", 12, 15, 0.5),
-         ("middle_metacarpal_l", 20, 22, 0.3), ("middle_metacarpal_r", 21, 23, 0.3)), mirrored=True),
+         ("middle_metacarpal_l", 20, 22, 0.3), ("middle_metacarpal_r", 21, 23, 0.3)), mirrored=True,
+        twists=("lowerarm_twist_01_l", "lowerarm_twist_01_r")),
     Convention("unity", "Root", _HUMANOID, _Y_ALONG),
     Convention("godot", "Root", _HUMANOID, _Y_ALONG),
     Convention("rigify", "root", _words(
@@ -133,7 +141,7 @@ def skeleton_of(rig: Rig, names: Convention) -> Skeleton:
             weighted.append(False)
             above = len(bones) - 1
         own[joint] = len(bones)
-        bones.append(names.bones[joint])
+        bones.append((*names.bones, *names.twists)[joint])
         parents.append(above)
         heads.append(rig.joints[joint])
         joints.append(joint)

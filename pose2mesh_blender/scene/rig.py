@@ -14,6 +14,7 @@ from ..core.errors import ExportError
 from ..core.pca import Pca, correctives
 from ..core.presets import ExportOptions, Preset
 from ..core.rig import Distances, Rig, distances, fit_rig
+from ..core.twist import with_twist_bones
 from . import compat, takes
 from .sampling import Z_UP, world_points
 
@@ -40,8 +41,11 @@ def fit_person(ob: bpy.types.Object, preset: Preset, options: ExportOptions, fra
     options.step and .simplify thin the frames. Raises ExportError.
     """
     points = world_points(ob, frames)
+    names = convention(preset.names)
     rig = fit_rig(points, pose=preset.pose)
-    skeleton = skeleton_of(rig, convention(preset.names))
+    if names.twists:
+        rig = with_twist_bones(rig)
+    skeleton = skeleton_of(rig, names)
     motion = motion_of(rig, skeleton, options.in_place)
     if options.simplify > 0:
         step = coarsest_step(rig, options.simplify)
