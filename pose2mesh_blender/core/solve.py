@@ -14,6 +14,7 @@ from .network.engine import Lift, Network
 from .network.windows import interleave, reach
 from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
 from .refine import SPREAD, pull
+from .sides import agreed
 from .smoothing import penalty_at, pieces, smooth_track, strength, whittaker
 from .stages import Known, Stages, bits
 
@@ -23,6 +24,7 @@ FEWEST = 5  # keypoints needed to solve a frame
 SHAPE_LIMIT = 2.5
 SHAPE_PACE = 0.2  # Hz: how fast a shape that is free may change
 BY_HAND = 30.0  # weight of a joint that a person has set, against the smoother's penalty and the detector's 1
+DRAWN = 0.6  # where between the network's two definitions of joints detectors of others put them
 SAME = 1e-4  # metres: joints that are lifted anew and differ less are as they were
 CALM = 300.0  # distances are smoothed with so many times the penalty of directions: one view sees them 20 times worse
 
@@ -107,11 +109,10 @@ class _Person:
     step: float  # seconds from frame to frame
 
     def __post_init__(self) -> None:
-        self.drawn = 1.0 if self.detector == "movenet" else 0.6  # others lie between the network's two definitions
+        self.drawn = 1.0 if self.detector == "movenet" else DRAWN
         self.confidence = confidence_of(self.keypoints)
         self.enough = _enough(self.confidence)
         self.weight = np.where(self.enough, self.confidence.mean(1) + .05, 0.0)
-        self.rays = pixels_to_rays(self.keypoints[..., :2].astype(np.float64), self.intrinsics)
         hand = np.zeros(self.confidence.shape, bool) if self.set_by_hand is None else self.set_by_hand
         self.by_hand = hand & (self.confidence > 0)
         whole = len(self.keypoints) > 2
@@ -126,9 +127,14 @@ class _Person:
             for part in _chunks(chosen, CHUNK):
                 tick(part[0] / len(self.keypoints))
                 body = shapes_at(shape, part)
-                pulled[part] = pull(lifted[part].astype(np.float64), self.rays[part], self.confidence[part],
-                                    self.drawn, lambda found, body=body: self.network.points(found, body),  # type: ignore
+                pulled[part] = pull(lifted[part].astype(np.float64), *self._seen(lifted[part], part), self.drawn,
+                                    lambda found, body=body: self.network.points(found, body),  # type: ignore
                                     rounds, self.by_hand[part])
+
+    def _seen(self, joints: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays and confidence of rows (N,), with the sides that their joints (N, 71, 3) have."""
+        keypoints = agreed(joints, self.keypoints[rows], self.intrinsics, self.drawn, self.by_hand[rows])
+        return pixels_to_rays(keypoints[..., :2].astype(np.float64), self.intrinsics), confidence_of(keypoints)
 
     def smooth(self, pulled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Joints (T, 71, 3) over time, with gaps bridged, and which rows (T,) have them."""
@@ -148,8 +154,8 @@ class _Person:
             tick(part[0] / len(self.keypoints))
             # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
             seen = J.detector_points(self.network.points(joints[part], shapes_at(shape, part)), self.drawn)
-            sure = self.confidence[part]
-            path[part] = fit_translation(seen, self.rays[part], np.square(sure) * np.where(sure > .15, 1, .2))
+            rays, sure = self._seen(joints[part], part)
+            path[part] = fit_translation(seen, rays, np.square(sure) * np.where(sure > .15, 1, .2))
 
     def smooth_path(self, path: np.ndarray) -> np.ndarray:
         """(T, 3): direction and log distance apart, with gaps bridged."""
@@ -266,6 +272,8 @@ def _hold(motion: Motion, footing: contacts.Footing, tracks: list[tuple[slice, c
 def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestamps: np.ndarray,
             intrinsics: np.ndarray, network: Network) -> list[tuple[slice, contacts.Track]]:
     """The unbroken stretches of a motion that is not corrected yet, and what was seen of them."""
+    keypoints, sure = keypoints.copy(), np.flatnonzero(motion.valid)
+    keypoints[sure] = agreed(motion.joints[sure], keypoints[sure], intrinsics, DRAWN, by_hand[sure])
     confidence = confidence_of(keypoints)
     rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
     path, tracks = motion.translation.astype(np.float64) / motion.scale, []

@@ -145,8 +145,8 @@ class SequenceSampler:
         bent = np.flatnonzero(rng.random(g) < .5)
         turns = rng.normal(size=(len(bent), 24, 3)) * rng.uniform(0, .22, (len(bent), 1, 1))
         local[bent] = local[bent] @ axis_angle_to_matrix(turns.astype(np.float32))[:, None]
-        tall = np.flatnonzero(rng.random(g) < .35)  # who is captured dances and jumps, who is filmed mostly stands
-        upwards = rng.uniform(.3, 1, len(tall)).astype(np.float32)
+        tall = np.flatnonzero(rng.random(g) < .45)  # who is captured dances and jumps, who is filmed mostly stands
+        upwards = np.minimum(rng.uniform(.4, 1.6, len(tall)), 1).astype(np.float32)
         legs = _straightened(local[np.ix_(tall, range(t), LEGS)], upwards)
         local[np.ix_(tall, range(t), LEGS)] = legs @ upright(len(tall), rng)[:, None]
         travel[tall] *= (1 - .9 * upwards)[:, None, None]
