@@ -10,7 +10,7 @@ from ...scene import tracks
 from .. import keypoints
 from ..correction import Correction
 from ..jobs import Job, WorkerOperator
-from ..preferences import detection, device
+from ..preferences import detection, engine
 from ..properties import Result, preset_of
 from ..text import say, told
 
@@ -48,12 +48,12 @@ class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
         requests = []
         people = keypoints.edited_in(context.scene).get(tracked.folder, {})
         if people:  # what the markers say now is where to look
-            request = keypoints.request_of(tracked.folder, people, device(context))
+            request = keypoints.request_of(tracked.folder, people, engine(context))
             requests.append((tracked.folder, request, people, False))
         requests.append((tracked.folder, {
             "cmd": "redetect", "take": tracked.folder, "person": tracked.person, "rows": list(rows),
             "keep_edited": not self.replace_edited,
-            "settings": {"device": device(context), "preset": preset_of(context), **detection(context)}}, {}, True))
+            "settings": {**engine(context), "preset": preset_of(context), **detection(context)}}, {}, True))
 
         def make() -> Job:
             return Correction(requests, say("Detected again"))
