@@ -174,6 +174,24 @@ def test_hands_are_gated(frames, accurate):
     assert region_from_landmarks(hand)[2] == pytest.approx(0)
 
 
+def test_threads_reach_onnx_runtime_and_make_other_networks():
+    from pose2mesh_blender.core.detection import sessions
+    from pose2mesh_blender.core.pipeline import Engines
+
+    engines = Engines()
+    try:
+        automatic = engines.network("cpu")
+        assert 1 <= sessions.thread_count() <= 4
+        sessions.use_threads(3)
+        three = engines.network("cpu")
+        assert three is not automatic and three is engines.network("cpu")
+        assert [n._session.get_session_options().intra_op_num_threads for n in three._networks] == [3] * 4
+        sessions.use_threads(0)
+        assert engines.network("cpu") is automatic
+    finally:
+        sessions.use_threads(0)
+
+
 def test_devices():
     assert providers_for("cpu") == ["CPUExecutionProvider"]
     assert providers_for("auto")[-1] == "CPUExecutionProvider"

@@ -283,7 +283,7 @@ def test_unlocked_shape_and_undo(built):
 
 
 def test_bake_to_either_cache_and_undo(built, tmp_path):
-    here = people(built.name)
+    name, here = built.name, people(built.name)
     select(here[0])
     names = {ob.name for ob in bpy.data.objects}
     for kind, suffix in (("PC2", ".pc2"), ("ALEMBIC", ".abc")):
@@ -292,6 +292,27 @@ def test_bake_to_either_cache_and_undo(built, tmp_path):
                                             format=kind) == {"FINISHED"}
         made, = {ob.name for ob in bpy.data.objects} - names
         assert (tmp_path / "c" / f"walk{suffix}").stat().st_size > 6890 * 12 * 20
-        assert np.abs(shown(bpy.data.objects[made], 9) - shown(people(built.name)[0], 9)).max() < 1e-5
+        assert np.abs(shown(bpy.data.objects[made], 9) - shown(people(name)[0], 9)).max() < 1e-5
         bpy.ops.ed.undo()
         assert {ob.name for ob in bpy.data.objects} == names
+
+
+def test_mark_as_asset_and_use_it_in_another_file(built, tmp_path):
+    name, ob = built.name, people(built.name)[0]
+    select(ob)
+    title, before = ob.name, shown(ob, 9)
+    bpy.ops.ed.undo_push(message="before")
+    assert bpy.ops.pose2mesh.mark_asset("EXEC_DEFAULT", True) == {"FINISHED"}
+    ob = people(name)[0]
+    marked = [ob, ob.active_material, ob.animation_data.action, ob.data.shape_keys.animation_data.action]
+    assert all(block.asset_data and "Pose2Mesh" in block.asset_data.tags for block in marked)
+    assert not people(name)[1].asset_data
+    with pytest.raises(RuntimeError, match="Already assets"):
+        bpy.ops.pose2mesh.mark_asset()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "library.blend"))
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "library.blend"), assets_only=True) as (there, wanted):
+        assert there.objects == [title] and len(there.actions) == 2 and len(there.materials) == 1
+        wanted.objects = [title]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    assert np.abs(shown(wanted.objects[0], 9) - before).max() < 1e-6

@@ -201,6 +201,17 @@ def test_lens_of_the_clip(demo_clip, tmp_path):
         assert take.intrinsics[0, 0] == pytest.approx(max(take.image_size) / 2 / 0.57735, rel=1e-3)
 
 
+def test_requests_have_the_device_and_threads_of_the_preferences(monkeypatch):
+    from types import SimpleNamespace
+
+    assert preferences.engine(bpy.context) == {"device": "auto", "threads": 0}
+    monkeypatch.setattr(preferences, "_of", lambda context: SimpleNamespace(device="cpu", threads=2))
+    from pose2mesh_blender.ui import keypoints
+
+    assert keypoints.request_of("take", {}, preferences.engine(bpy.context))["settings"] == {
+        "device": "cpu", "threads": 2}
+
+
 def test_devices_are_tried_and_timed():
     assert bpy.ops.pose2mesh.test_devices() == {"FINISHED"}
     results = {r["device"]: r for r in preferences.tested}

@@ -147,3 +147,17 @@ def test_terminate_needs_no_force(client):
     process = client._process
     client.terminate(timeout=60)
     assert process.returncode == 0 and not client.running
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
+def test_the_childs_networks_have_as_many_threads_as_the_settings_say(client):
+    def threads(count: int) -> int:
+        client.send({"cmd": "warm", "settings": {"device": "cpu", "threads": count}})
+        assert listen(client)[-1]["event"] == "done"
+        return len(os.listdir(f"/proc/{client._process.pid}/task"))
+
+    one = threads(1)
+    assert threads(3) == one + 2 * 4, "two more for each of the four networks"
+    assert threads(1) == one + 2 * 4, "which are kept"
+    client.send({"cmd": "warm", "settings": {"threads": -1}})
+    assert "threads must be 0 or more" in listen(client)[-1]["message"]

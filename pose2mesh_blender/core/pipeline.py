@@ -50,6 +50,7 @@ class Settings:
     height: float | None = None
     body: str | None = None
     free_shape: bool = False
+    threads: int = 0  # of the processor for each network; 0 = as many as help
     confidence: float | None = None  # 0..1, from which somebody counts as a person; None = the detector's own
     detector: str | None = None  # an ONNX network of the user's for the keypoints (core/detection/topdown.py)
     image_size: tuple[int, int] | None = None  # for keypoint files that do not say
@@ -75,6 +76,7 @@ class Settings:
                            (self.focal is None or self.focal > 0, "focal must be positive (pixels)"),
                            (0 <= self.smooth <= 1, "smooth must be 0 to 1"),
                            (self.confidence is None or 0 < self.confidence < 1, "confidence must be between 0 and 1"),
+                           (self.threads >= 0, "threads must be 0 or more"),
                            (self.height is None or 0.3 <= self.height <= 3, "height must be 0.3 to 3 metres")):
             if not good:
                 raise Pose2MeshError(f"Wrong setting: {what}.", "Correct it.")
@@ -106,6 +108,9 @@ class Engines:
         return self._get(("network", device), lambda: load_network(device))
 
     def _get(self, key: tuple, make: Callable):
+        from .detection.sessions import thread_count
+
+        key = (*key, thread_count())
         if key not in self._kept:
             self._kept[key] = make()
         return self._kept[key]
@@ -124,9 +129,12 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
     and forgets the request; `at_once()` answers whether to stop without it. A detection that is stopped so goes on to
     the solve of its frames, and meshing that is stopped so ends as if the frames that are done were all.
     """
+    from .detection.sessions import use_threads
+
     settings = settings or Settings()
     settings.check()
     progress, cancelled, engines = progress or _silent, cancelled or _never, engines or Engines()
+    use_threads(settings.threads)
     source = Path(source)
     progress("open", 0, 1)
     # What is wrong with the input, the body or the network is known before anything is written or takes long.

@@ -224,6 +224,7 @@ def serve(stdin, send) -> None:
 
 
 def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> str:
+    from .detection.sessions import use_threads
     from .errors import Cancelled, Pose2MeshError
     from .pipeline import Settings, run, solve_take
     from .take import Take
@@ -237,6 +238,7 @@ def _answer(request: dict, requests: _Requests, engines, memory, kept, send) -> 
             send({"event": "progress", "stage": stage, "done": done, "total": total})
 
     settings = Settings.from_dict(request.get("settings") or {})
+    use_threads(settings.threads)
     command, folder = request.get("cmd"), str(request.get("take", ""))
     if command == "animate" and folder and request.get("input"):
         run(request["input"], folder, settings, progress, _Cancelled(requests), engines)

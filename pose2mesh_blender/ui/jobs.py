@@ -22,7 +22,7 @@ from ..core.worker import WorkerClient
 from ..scene import lens, refresh, takes
 from . import queue, viewing
 from .folders import folder_for
-from .preferences import cache_folder, detection, device
+from .preferences import cache_folder, detection, engine
 from .properties import Result, settings_of
 from .text import clock, label, say, told
 
@@ -277,7 +277,7 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
         automatic = settings_of(context.scene).lens == "AUTO"
 
         def make() -> Job:
-            whole = {**settings, **detection(context), "device": device(context)}
+            whole = {**settings, **detection(context), **engine(context)}
             return Job(sources, cache_folder(context), whole, self._build, guess)
 
         def guess(source: Path) -> dict:

@@ -17,7 +17,7 @@ from ..core.take import Take
 from ..core.worker import FINISHED, WorkerClient
 from ..scene import corrected, tracks
 from . import jobs, keypoints
-from .preferences import device
+from .preferences import engine
 from .text import say, told
 
 LOOK, LISTEN = 1 / 30, 1 / 100  # seconds between two looks at the markers, and while the worker is at work
@@ -40,7 +40,7 @@ class Live:
         self.moved, self.looked_at_all = True, 0.0
         self.pending = ""  # a take that was interrupted
         self.client.start()
-        self.client.send({"cmd": "warm", "settings": {"device": device(bpy.context)}})
+        self.client.send({"cmd": "warm", "settings": engine(bpy.context)})
 
     def step(self) -> float:
         """One turn of the timer; returns the seconds to the next."""
@@ -109,7 +109,7 @@ class Live:
             self.before = self.before if self.pending == folder else tracks.state_of(take)
             self.bases = {person: keypoints.base(tracked, take) for person, (tracked, _) in people.items()}
         self.sent, self.cancelled, self.pending = (folder, people), False, ""
-        self.client.send({**keypoints.request_of(folder, people, device(bpy.context)), "focus": self._focus(folder)})
+        self.client.send({**keypoints.request_of(folder, people, engine(bpy.context)), "focus": self._focus(folder)})
 
     def _focus(self, folder: str) -> int:
         with Take.open(folder) as take:

@@ -38,6 +38,7 @@ class POSE2MESH_PT_mesh(SubPanel, bpy.types.Panel):
         if now == storage.COMPACT:
             layout.label(text=label("Up to {:.2f} mm off", max(map(compact.error_of, people))), translate=False)
         layout.operator("pose2mesh.bake_cache", icon="FILE_CACHE")
+        layout.operator("pose2mesh.mark_asset", icon="ASSET_MANAGER")
 
 
 CLASSES = (POSE2MESH_PT_mesh,)

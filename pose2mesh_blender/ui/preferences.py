@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import bpy
-from bpy.props import EnumProperty, FloatProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from .properties import QUALITIES
 from .text import label, told, wrapped
@@ -27,6 +27,9 @@ class Pose2MeshPreferences(bpy.types.AddonPreferences):
     bl_idname = PACKAGE
 
     device: EnumProperty(name="Device", description="Where the networks run", items=DEVICES, default="auto")
+    threads: IntProperty(
+        name="Threads", description="Of the processor, for each network; 0 takes all cores, up to the four that help. "
+                                    "Fewer leave Blender more", default=0, min=0, soft_max=16)
     preset: EnumProperty(name="Quality", description="How carefully people are found, where a scene does not say it",
                          items=QUALITIES, default="accurate")
     confidence: FloatProperty(
@@ -47,6 +50,7 @@ class Pose2MeshPreferences(bpy.types.AddonPreferences):
         row.operator("pose2mesh.test_devices", text="Test")
         for result in tested:
             draw_result(layout, result, context)
+        layout.prop(self, "threads")
         layout.prop(self, "preset")
         layout.prop(self, "confidence", slider=True)
         layout.prop(self, "detector")
@@ -72,9 +76,11 @@ def _of(context: bpy.types.Context) -> Any:
     return addon.preferences if addon else None
 
 
-def device(context: bpy.types.Context) -> str:
+def engine(context: bpy.types.Context) -> dict:
+    """What of core's settings says where the networks run."""
     preferences = _of(context)
-    return preferences.device if preferences else "auto"
+    return {"device": preferences.device, "threads": preferences.threads} if preferences else {
+        "device": "auto", "threads": 0}
 
 
 def quality(context: bpy.types.Context) -> str:

@@ -15,7 +15,7 @@ from ..core.smoothing import is_free, smoothing_of
 from ..core.take import Take
 from ..scene import compact, refresh, takes
 from . import jobs, viewing
-from .preferences import device
+from .preferences import engine
 from .requests import TakeJob, show_rows
 from .text import told
 
@@ -30,7 +30,7 @@ class Smoothing(TakeJob):
 
     def __init__(self, folder: str, person: int, wish: Wish, focus: int | None) -> None:
         super().__init__(folder, {"cmd": "smooth", "person": person, "smooth": wish[0], "free": wish[1], "focus": focus,
-                                  "settings": {"device": device(bpy.context)}}, "")
+                                  "settings": engine(bpy.context)}, "")
         self.key, self.wish, self.cut = (folder, person), wish, False
 
     def _cancelled(self) -> None:

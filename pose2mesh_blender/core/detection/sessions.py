@@ -9,6 +9,8 @@ import onnxruntime
 
 from ..errors import AssetError, DeviceError
 
+_threads = 0  # of each network; 0 = as many as help
+
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "rocm": "ROCMExecutionProvider",
              "directml": "DmlExecutionProvider", "coreml": "CoreMLExecutionProvider", "mps": "CoreMLExecutionProvider"}
 
@@ -33,8 +35,16 @@ def providers_for(device: str) -> list[str]:
     return [provider] if device == "cpu" else [provider, PROVIDERS["cpu"]]
 
 
+def use_threads(count: int) -> None:
+    """How many threads each network has that is loaded from now on; 0 = as many as help."""
+    global _threads
+    _threads = count
+
+
 def thread_count() -> int:
-    """Threads for one network: they are small, more than four do not help."""
+    """Threads for one network. By itself at most four: the networks are small, and more do not help."""
+    if _threads > 0:
+        return _threads
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on Windows and macOS

@@ -10,7 +10,7 @@ from ...core.take import Take
 from ...scene import takes
 from ..jobs import Job, WorkerOperator
 from ..people import active_person, poll_person
-from ..preferences import device
+from ..preferences import engine
 from ..properties import Result
 from ..requests import TakeJob
 from ..text import say
@@ -68,7 +68,7 @@ class POSE2MESH_OT_person_merge(WorkerOperator, bpy.types.Operator):
             return {max(take.people): ids[0]}
 
         def make() -> Job:
-            request = {"cmd": "merge", "people": ids, "settings": {"device": device(context)}}
+            request = {"cmd": "merge", "people": ids, "settings": engine(context)}
             return TakeJob(folder, request, say("Merged {} people", len(ids)), heirs)
 
         return self.begin(context, make, modal)

@@ -9,7 +9,7 @@ from ...core.take import Take
 from ...scene import takes
 from ..jobs import Job, WorkerOperator
 from ..people import active_person, poll_person
-from ..preferences import device
+from ..preferences import engine
 from ..properties import Result
 from ..requests import TakeJob
 from ..text import say, told
@@ -47,7 +47,7 @@ class POSE2MESH_OT_person_split(WorkerOperator, bpy.types.Operator):
             return {max(take.people) - 1: person}
 
         def make() -> Job:
-            request = {"cmd": "split", "person": person, "row": row, "settings": {"device": device(context)}}
+            request = {"cmd": "split", "person": person, "row": row, "settings": engine(context)}
             return TakeJob(folder, request, say("Split {} at frame {}", ob.name, context.scene.frame_current), heirs)
 
         return self.begin(context, make, modal)

@@ -10,7 +10,7 @@ from ...scene import takes
 from .. import keypoints
 from ..correction import Correction
 from ..jobs import Job, WorkerOperator
-from ..preferences import device
+from ..preferences import engine
 from ..properties import Result
 from ..text import say
 
@@ -55,7 +55,7 @@ class POSE2MESH_OT_resolve(WorkerOperator, bpy.types.Operator):
         requests = []
         for folder in folders:
             people = edited.get(folder, {})
-            request = {**keypoints.request_of(folder, people, device(context)), "all": self.everything}
+            request = {**keypoints.request_of(folder, people, engine(context)), "all": self.everything}
             requests.append((folder, request, people, False))
 
         def make() -> Job:

@@ -8,7 +8,7 @@ import bpy
 from ...scene import takes
 from ..jobs import Job, WorkerOperator
 from ..people import active_take, poll_take
-from ..preferences import device
+from ..preferences import engine
 from ..properties import Result, settings_of
 from ..requests import TakeJob
 from ..text import say
@@ -40,7 +40,7 @@ class POSE2MESH_OT_solve_again(WorkerOperator, bpy.types.Operator):
             return {"CANCELLED"}
         request = {"cmd": "solve", "settings": {
             "smooth": settings.smooth, "feet": settings.feet, "height": settings.height or None, "body": body or None,
-            "device": device(context)}}
+            **engine(context)}}
 
         def make() -> Job:
             return TakeJob(folder, request, say("Solved the take again"))
