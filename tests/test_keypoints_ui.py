@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -339,6 +341,96 @@ def test_a_take_that_is_gone_or_in_use_is_told(folder):
     with pytest.raises(RuntimeError, match="take"):
         bpy.ops.pose2mesh.propagate("EXEC_DEFAULT")
     assert jobs.current is None
+
+
+SECOND = """
+import sys, bpy
+blend, folder, root = sys.argv[1:]
+sys.path.insert(0, root)
+import pose2mesh_blender
+from pose2mesh_blender.core.take import Take
+from pose2mesh_blender.scene import tracks
+pose2mesh_blender.register()
+bpy.ops.wm.open_mainfile(filepath=blend)
+marker = next(tracks.tracked_anywhere(folder)).object.tracks["Right Wrist"].markers.find_frame(11)
+marker.co = (marker.co[0] + 0.05, marker.co[1])
+print("second", bpy.ops.pose2mesh.resolve(), flush=True)
+with Take.open(folder, write=True):  # as while it solves
+    print("second holds it", flush=True)
+    input()
+"""
+
+
+def test_two_blenders_on_one_take(folder, tmp_path):
+    """The second is told who writes; corrections of both are kept, and a killed one leaves nothing locked."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
+    assert not keypoints.edited_in(bpy.context.scene)
+    root = Path(pose2mesh_blender.__file__).parents[1]
+    other = subprocess.Popen([sys.executable, "-c", SECOND, str(tmp_path / "shot.blend"), folder, str(root)],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        said = []
+        while not said or said[-1] not in ("second holds it", ""):
+            said.append(other.stdout.readline().strip())
+        assert "second {'FINISHED'}" in said, said
+        before = shapes()
+        drag(folder)
+        at, marker(folder, row=ROW + 1).mute = tuple(marker(folder).co), True
+        with pytest.raises(RuntimeError, match=rf"written by another process \(number {other.pid}\)"):
+            bpy.ops.pose2mesh.resolve()
+        assert tuple(marker(folder).co) == at, "the correction waits"
+        bpy.context.scene.frame_set(ROW + 1)
+        live.switch(True)
+        turn_until(lambda: f"number {other.pid}" in live.message)
+        assert np.array_equal(shapes()[ROW], before[ROW])
+        other.kill()  # its lock is stale now
+        other.wait()
+        turn_until(lambda: (shapes()[ROW] != before[ROW]).any() and at_rest())
+    finally:
+        live.switch(False)
+        other.kill()
+        other.communicate()
+    with Take.open(folder) as take:
+        mask = take.edits(take.people[0]).mask(COUNT)
+        assert np.argwhere(mask).tolist() == [[10, OTHER], [ROW, WRIST], [ROW + 1, WRIST]], "of both"
+        assert take.solved.all()
+    assert marker(folder).is_keyed and marker(folder, OTHER, 10).is_keyed
+    assert as_in_the_take(folder)
+
+
+def other_footage(path: Path) -> Path:
+    image = bpy.data.images.new("other", 32, 32)
+    image.filepath_raw, image.file_format = str(path), "PNG"
+    image.save()
+    return path
+
+
+def test_footage_that_moved_is_relinked_and_detected_again(solved, tmp_path, demo_clip):
+    shutil.copytree(solved, tmp_path / "take")
+    clip_file = Path(shutil.copy(demo_clip, tmp_path / "shot.mp4"))
+    with Take.open(tmp_path / "take", write=True) as take:
+        take.info["footage"]["path"] = str(clip_file)
+        take.save()
+        collection = takes.build_take(take)
+    keypoints.forget()
+    folder = str(tmp_path / "take")
+    (tmp_path / "elsewhere").mkdir()
+    moved = Path(shutil.move(clip_file, tmp_path / "elsewhere" / "renamed.mp4"))
+    drag(folder)
+    assert bpy.ops.pose2mesh.resolve() == {"FINISHED"}, "solving needs no footage"
+    assert as_in_the_take(folder)
+    bpy.context.scene.frame_set(ROW + 1)
+    with pytest.raises(RuntimeError, match=r"shot\.mp4"):
+        bpy.ops.pose2mesh.redetect()
+    clip = takes.clip_of(collection)
+    clip.filepath = str(other_footage(tmp_path / "other.png"))
+    with pytest.raises(RuntimeError, match="is other footage"):
+        bpy.ops.pose2mesh.redetect()
+    clip.filepath = str(moved)
+    assert bpy.ops.pose2mesh.redetect(replace_edited=True) == {"FINISHED"}
+    with Take.open(folder) as take:
+        assert not take.edits(take.people[0]).mask(COUNT).any()
+    assert as_in_the_take(folder)
 
 
 def test_without_a_take_the_tools_say_what_to_do():

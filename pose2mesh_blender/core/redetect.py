@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -9,11 +10,23 @@ from .detection.estimator import KEEP_SCORE, PoseEstimator
 from .detection.movenet import keypoint_box
 from .edits import Edits, absent_in, same
 from .errors import Cancelled, TakeError
-from .footage import Footage
+from .footage import Footage, open_footage
 from .take import Take
 
 Progress = Callable[[str, int, int], None]
 FEWEST = 4  # keypoints that say where somebody is
+
+
+def footage_of(take: Take, moved: str | None = None) -> Footage:
+    """The footage that a take was made from; moved: where it may lie when it is no longer where the take knows it.
+
+    Raises FootageError when it is in neither place, TakeError when other footage is there.
+    """
+    path = str(take.footage.get("path", ""))
+    footage = open_footage(moved if moved and not Path(path).exists() else path)
+    if moved and footage.path != Path(path) and footage.identity() != take.footage.get("identity"):
+        raise TakeError(f"{moved} is other footage than that of the take.", "Choose the file that it was made from.")
+    return footage
 
 
 def redetect(footage: Footage, take: Take, person: int, first: int, last: int, estimator: PoseEstimator, *,

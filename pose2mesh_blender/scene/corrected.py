@@ -60,6 +60,7 @@ def finish(take: Take, before: str) -> None:
 
     before: the take's state when the change began. A mesh of another one (somebody has undone) gets all rows.
     """
+    tracks.know(take)
     for person in take.people:
         for collection, ob in people_showing(str(take.folder), person):
             if ob.get(takes.STATE) not in (before, tracks.state_of(take)):

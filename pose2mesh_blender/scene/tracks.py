@@ -97,6 +97,12 @@ def tracked_anywhere(folder: str | Path | None = None, person: int | None = None
                 yield tracked
 
 
+def footage_of(clip: bpy.types.MovieClip) -> Path:
+    """Where the clip's footage is now: a video, or the folder of a sequence."""
+    path = Path(bpy.path.abspath(clip.filepath))
+    return path.parent if clip.source == "SEQUENCE" else path
+
+
 def find(clip: bpy.types.MovieClip, folder: str, person: int) -> Tracked | None:
     return next((t for t in tracked_in(clip) if (t.folder, t.person) == (folder, person)), None)
 
@@ -170,7 +176,7 @@ def write(clip: bpy.types.MovieClip, take: Take, person: int, first: int = 0) ->
     facts[name] = {"take": folder, "person": person, "offset": clip.frame_offset, "state": state_of(take),
                    "rows": int(take.detected.sum())}
     clip[TRACKED] = json.dumps(facts)
-    _seen.setdefault(folder, set()).add(state_of(take))
+    know(take)
     return find(clip, folder, person)  # type: ignore[return-value]
 
 
@@ -188,7 +194,7 @@ def remember(tracked: Tracked, take: Take) -> None:
     text = json.dumps(facts)
     if tracked.clip.get(TRACKED) != text:
         tracked.clip[TRACKED] = text
-    _seen.setdefault(tracked.folder, set()).add(state_of(take))
+    know(take)
 
 
 def state_of(take: Take) -> str:
@@ -197,17 +203,29 @@ def state_of(take: Take) -> str:
 
 
 def changed_elsewhere(tracked: Tracked, take: Take) -> bool:
-    """Whether the take went on without these markers: in another file, or after this one was saved.
+    """Whether the take went on without these markers: in another Blender, or after this file was saved.
 
-    Markers of an earlier state of this very session are those of an undo, which wins.
+    When this session has made the take what it is, other markers are those of an undo, which wins.
     """
-    return tracked.state != state_of(take) and tracked.state not in _seen.get(tracked.folder, ())
+    return tracked.state != state_of(take) and state_of(take) not in _seen.get(tracked.folder, ())
 
 
-def catch_up(tracked: Tracked, take: Take) -> None:
-    """After a change elsewhere: markers that were not set by hand here show what the take holds now."""
+def know(take: Take) -> None:
+    """What the take is now has been made in this session."""
+    _seen.setdefault(str(take.folder), set()).add(state_of(take))
+
+
+def catch_up(tracked: Tracked, take: Take, before: Base | None = None) -> None:
+    """After a change elsewhere: markers that were not set by hand here show what the take holds now.
+
+    before: what the markers knew of the take, if that is known; whatever was done to them since stays.
+    """
+    spared = np.zeros((len(take), len(NAMES)), bool)
+    if before is not None and len(before.frames) == len(take):
+        mine = changes(tracked, before)
+        spared[mine.rows, mine.joints] = True
     _show(tracked.object, take, tracked.person, marker_frames(take, tracked.clip, tracked.offset),
-          np.ones(len(take), bool), spare_keyed=True)
+          np.ones(len(take), bool), spared=spared)
     remember(tracked, take)
 
 
@@ -219,8 +237,8 @@ def follow_detection(take: Take) -> None:
 
 
 def _show(tracking_object: bpy.types.MovieTrackingObject, take: Take, person: int, frames: np.ndarray,
-          chosen: np.ndarray, points: bool = True, spare_keyed: bool = False) -> None:
-    """Writes the markers of the `chosen` (T,) rows; spare_keyed: not those that were set by hand."""
+          chosen: np.ndarray, points: bool = True, spared: np.ndarray | None = None) -> None:
+    """Writes the markers of the `chosen` (T,) rows; spared: (T, 23) not these, nor those that were set by hand."""
     keypoints = take.keypoints(person)
     shown = markers_of(keypoints, take.image_size)
     by_hand = take.edits(person).mask(len(take)) & ~absent_in(keypoints)
@@ -233,8 +251,8 @@ def _show(tracking_object: bpy.types.MovieTrackingObject, take: Take, person: in
         at = _rows_of(_get(track, "frame", np.int32), frames)
         mine = at >= 0
         mine[mine] = chosen[at[mine]]
-        if spare_keyed:
-            mine &= ~_get(track, "is_keyed", bool)
+        if spared is not None:
+            mine &= ~_get(track, "is_keyed", bool) & ~spared[at, joint]
         for field, values in fields if points else fields[1:]:
             now = _get(track, field, np.float32 if field == "co" else bool)
             if not np.array_equal(now[mine], values[at[mine], joint]):

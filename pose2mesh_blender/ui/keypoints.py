@@ -11,7 +11,7 @@ from .keypoint_properties import keypoint_settings
 from .people import active_take
 from .text import say
 
-_bases: dict[tuple, tracks.Base] = {}
+_bases: dict[tuple, tuple[str, tracks.Base]] = {}  # whose -> state of the take, what it said then
 
 
 def target(context: bpy.types.Context) -> tracks.Tracked | None:
@@ -72,12 +72,15 @@ def rows_in(context: bpy.types.Context, frames: np.ndarray) -> tuple[int, int]:
 
 def base(tracked: tracks.Tracked, take: Take) -> tracks.Base:
     """`tracks.base_of`, kept until the take changes."""
-    key = (tracked.clip_name, tracked.folder, tracked.person, tracked.offset, tracked.clip.fps)
-    state = tracks.state_of(take)
+    key, state = _key(tracked), tracks.state_of(take)
     known = _bases.get(key)
-    if known is None or known[0] != state:  # type: ignore[index]
-        _bases[key] = known = (state, tracks.base_of(tracked, take))  # type: ignore[assignment]
-    return known[1]  # type: ignore[index, return-value]
+    if known is None or known[0] != state:
+        _bases[key] = known = (state, tracks.base_of(tracked, take))
+    return known[1]
+
+
+def _key(tracked: tracks.Tracked) -> tuple:
+    return tracked.clip_name, tracked.folder, tracked.person, tracked.offset, tracked.clip.fps
 
 
 def forget() -> None:
@@ -98,7 +101,8 @@ def edited_in(scene: bpy.types.Scene) -> dict[str, dict[int, tuple[tracks.Tracke
                     if tracked.person not in take.people:
                         continue
                     if tracks.changed_elsewhere(tracked, take):
-                        tracks.catch_up(tracked, take)
+                        known = _bases.get(_key(tracked))
+                        tracks.catch_up(tracked, take, known[1] if known and known[0] == tracked.state else None)
                     changes = tracks.changes(tracked, base(tracked, take))
                     if len(changes) and tracked.person not in found.get(folder, {}):
                         found.setdefault(folder, {})[tracked.person] = (tracked, changes)
@@ -120,9 +124,9 @@ def old_meshes(scene: bpy.types.Scene) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def request_of(folder: str, people: dict[int, tuple[tracks.Tracked, tracks.Changes]], settings: dict) -> dict:
+def request_of(folder: str, people: dict[int, tuple[tracks.Tracked, tracks.Changes]], device: str) -> dict:
     """The worker's request that stores and solves these changes."""
-    return {"cmd": "resolve", "take": folder, "settings": settings, "changes": {
+    return {"cmd": "resolve", "take": folder, "settings": {"device": device}, "changes": {
         str(person): {"rows": found.rows.tolist(), "joints": found.joints.tolist(), "values": found.values.tolist()}
         for person, (_, found) in people.items()}}
 
