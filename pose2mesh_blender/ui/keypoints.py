@@ -124,9 +124,9 @@ def old_meshes(scene: bpy.types.Scene) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def request_of(folder: str, people: dict[int, tuple[tracks.Tracked, tracks.Changes]], device: str) -> dict:
+def request_of(folder: str, people: dict[int, tuple[tracks.Tracked, tracks.Changes]], settings: dict) -> dict:
     """The worker's request that stores and solves these changes."""
-    return {"cmd": "resolve", "take": folder, "settings": {"device": device}, "changes": {
+    return {"cmd": "resolve", "take": folder, "settings": settings, "changes": {
         str(person): {"rows": found.rows.tolist(), "joints": found.joints.tolist(), "values": found.values.tolist()}
         for person, (_, found) in people.items()}}
 
