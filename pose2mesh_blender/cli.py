@@ -459,8 +459,8 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
     quality.add_argument("--height", type=float, metavar="METRES", help="the person's height, if you know it")
     quality.add_argument("--body", metavar="PATH", help="your own SMPL_*.pkl or .npz")
     quality.add_argument("--device", default="auto", help="auto, cpu, cuda, mps, ... (default: %(default)s)")
-    quality.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the processor for each network "
-                         "(default: 0, as many as help)")
+    quality.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the processor for each "
+                         "network (default: 0, as many as help)")
     files = command.add_argument_group("keypoint files that do not say (JSON)")
     files.add_argument("--image-size", type=int, nargs=2, metavar=("W", "H"), help="size of the picture in pixels")
     files.add_argument("--fps", type=float, help="frames per second (default: 30)")
