@@ -17,8 +17,8 @@ def turn(axis: str, angle: float) -> np.ndarray:
 
 def walk(count: int = 60, yaw: float = 0.0, pitch: float = 0.0, shape: np.ndarray | None = None
          ) -> tuple[np.ndarray, np.ndarray]:
-    """Walking on the spot, arms hanging and swinging. yaw 0 faces the camera; pitch: the camera looks down, radians; shape:
-    (16,) or (T, 16), None = the mean body.
+    """Walking on the spot, arms hanging and swinging. yaw 0 faces the camera; pitch: the camera looks down, radians;
+    shape: (16,) or (T, 16), None = the mean body.
 
     Returns vertices (T, 6890, 3), H36M pelvis at 0, camera axes (x right, y down, z forward), and global rotations.
     """

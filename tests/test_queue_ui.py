@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 from events import one_by_one
 from test_ui import Modal, Window, begin, tick
@@ -254,3 +255,55 @@ def test_nothing_of_the_add_on_stays_in_blender():
         assert operator.modal(window.context, window.event("TIMER")) == {"CANCELLED"}
     finally:
         pose2mesh_blender.register()
+
+
+def test_a_still_and_a_keypoint_file_can_be_corrected(demo_clip, tmp_path):
+    """A still is a clip with markers; a JSON file gets size and rate from the panel, and its video carries markers."""
+    import json
+
+    from pose2mesh_blender.core.footage import open_footage
+    from pose2mesh_blender.scene import tracks
+
+    scene = bpy.context.scene
+    frame = next(iter(open_footage(demo_clip).frames()))
+    image = bpy.data.images.new("still", frame.image.shape[1], frame.image.shape[0])
+    pixels = np.ones((*frame.image.shape[:2], 4), np.float32)
+    pixels[..., :3] = frame.image[::-1] / 255
+    image.pixels.foreach_set(pixels.ravel())
+    image.filepath_raw, image.file_format = str(tmp_path / "still.png"), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    assert bpy.ops.pose2mesh.import_footage(filepath=str(tmp_path / "still.png"), preset="fast",
+                                            people=1) == {"FINISHED"}
+    still = takes.takes_in(scene)[-1]
+    found, = tracks.tracked_in(takes.clip_of(still))
+    with Take.open(still[takes.TAKE]) as take:
+        keypoints, before = take.keypoints(found.person)[0], take.vertices(found.person)[0].copy()
+    marker = found.object.tracks[tracks.NAMES[9]].markers[0]  # a wrist
+    marker.co = (marker.co[0] + 0.05, marker.co[1] + 0.05)
+    marker.mute = False
+    assert bpy.ops.pose2mesh.resolve() == {"FINISHED"}
+    with Take.open(still[takes.TAKE]) as take:
+        assert len(take.edits(found.person)) == 1
+        assert np.abs(take.vertices(found.person)[0] - before).max() > 0.01
+
+    path = tmp_path / "shot.json"
+    path.write_text(json.dumps([{"image_id": number, "score": 0.9, "keypoints": np.nan_to_num(
+        keypoints[:17]).ravel().tolist()} for number in range(3)]))
+    shutil.copy(demo_clip, tmp_path / "shot.mp4")  # found by its name
+    settings = scene.pose2mesh
+    with pytest.raises(RuntimeError, match="how large the picture was"):
+        bpy.ops.pose2mesh.import_footage(filepath=str(path))
+    settings.image_size = frame.image.shape[1], frame.image.shape[0]
+    settings.image_rate = 24
+    assert bpy.ops.pose2mesh.import_footage(filepath=str(path)) == {"FINISHED"}
+    shot = takes.takes_in(scene)[-1]
+    with Take.open(shot[takes.TAKE]) as take:
+        assert take.image_size == tuple(settings.image_size) and take.fps == 24
+        found, = tracks.tracked_in(takes.clip_of(shot))
+        # a picture of the clip for each row, though the file's rate is another than the clip's
+        assert np.array_equal(np.diff(tracks.scene_frames(take, found)), [1, 1])
+    settings.video = str(tmp_path / "still.png")
+    settings.image_size = frame.image.shape[1] * 2, frame.image.shape[0] * 2
+    assert bpy.ops.pose2mesh.import_footage(filepath=str(path)) == {"FINISHED"}
+    assert takes.clip_of(takes.takes_in(scene)[-1]) is None and "left out" in jobs.last_message[1]

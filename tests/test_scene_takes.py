@@ -14,7 +14,7 @@ from walking_take import INTRINSICS, SIZE, make_take, world_vertices
 
 from pose2mesh_blender.core.errors import TakeError
 from pose2mesh_blender.core.footage import open_footage
-from pose2mesh_blender.scene import compat, material, shape_keys, takes
+from pose2mesh_blender.scene import compat, material, shape_keys, takes, tracks
 
 
 def shown(ob: bpy.types.Object, frame: float) -> np.ndarray:
@@ -207,7 +207,11 @@ def test_image_sequence_is_behind_the_mesh(tmp_path):
 def test_still_stays_behind_the_mesh(tmp_path):
     still = next(pictures(tmp_path / "frames", [7]).iterdir())
     collection = takes.build_take(make_take(tmp_path / "take", 1, footage=still))
-    assert tuple(takes.take_camera(collection).data.background_images[0].image.size) == SIZE
+    clip = takes.take_camera(collection).data.background_images[0].clip
+    assert tuple(clip.size) == SIZE
+    assert clip.frame_duration == 1
+    assert takes.clip_of(collection) == clip
+    assert len(tracks.tracked_in(clip)) == 1, "its keypoints can be corrected"
 
 
 @pytest.mark.parametrize("footage", ["gaps", "missing.mp4", "text.mp4"])

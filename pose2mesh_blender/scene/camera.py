@@ -8,7 +8,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core.footage import IMAGE_SUFFIXES, image_files
+from ..core.footage import image_files
 
 SENSOR = 36.0  # mm; any value gives the same picture, this one gives focal lengths that photographers know
 BLENDER_FROM_OPENCV = np.diag([1.0, -1.0, -1.0, 1.0])  # Blender's camera looks along -z with y up
@@ -37,8 +37,8 @@ def new_camera(name: str, intrinsics: np.ndarray, size: tuple[int, int], world_f
     return ob
 
 
-def load_footage(path: Path) -> bpy.types.Image | bpy.types.MovieClip | None:
-    """The footage as Blender shows it, a clip with no place in time yet; None, and nothing new, when it cannot.
+def load_footage(path: Path) -> bpy.types.MovieClip | None:
+    """The footage as a clip with no place in time yet; None, and nothing new, when Blender cannot show it.
 
     path: video, image, or folder of images.
     """
@@ -46,8 +46,6 @@ def load_footage(path: Path) -> bpy.types.Image | bpy.types.MovieClip | None:
     if picture is None or not picture.is_file():
         return None
     try:
-        if picture == path and path.suffix.lower() in IMAGE_SUFFIXES:
-            return bpy.data.images.load(str(path), check_existing=True)
         clip = bpy.data.movieclips.load(str(picture))
     except RuntimeError:
         return None
@@ -68,16 +66,13 @@ def place_clip(clip: bpy.types.MovieClip, first_frame: int) -> bpy.types.MovieCl
     return clip
 
 
-def show_footage(camera: bpy.types.Object, source: bpy.types.Image | bpy.types.MovieClip) -> None:
+def show_footage(camera: bpy.types.Object, clip: bpy.types.MovieClip) -> None:
     """Put the footage behind everything the camera sees."""
     data = camera.data
     data.show_background_images = True
     background = data.background_images.new()
-    if isinstance(source, bpy.types.Image):
-        background.image = source
-    else:
-        background.source = "MOVIE_CLIP"
-        background.clip = source
+    background.source = "MOVIE_CLIP"
+    background.clip = clip
     background.alpha = 1.0
     background.frame_method = "FIT"
     background.display_depth = "BACK"

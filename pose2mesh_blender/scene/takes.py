@@ -1,6 +1,7 @@
 """A take as Blender data: one collection with the camera, the footage behind it, and a moving mesh per person."""
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ..core.measure import height_of
 from ..core.take import Take
 from . import camera, compat, material, mesh, placing, shape_keys, tracks
 from .placing import Placing
-from .timing import Timing, timing_of
+from .timing import Timing, rate_of, timing_of
 
 # Custom properties by which operators and exports recognise what is ours.
 TAKE, PERSON, FPS, SIZE, RANGE = ("pose2mesh_take", "pose2mesh_person", "pose2mesh_fps", "pose2mesh_size",
@@ -26,14 +27,16 @@ COLOURS = ((0.90, 0.62, 0.0), (0.34, 0.71, 0.91), (0.0, 0.62, 0.45), (0.94, 0.89
 
 
 def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene: bool = False,
-               texture: Path | None = None, body: Body | None = None, relative: bool = False) -> bpy.types.Collection:
+               texture: Path | None = None, body: Body | None = None, relative: bool = False,
+               video: Path | None = None) -> bpy.types.Collection:
     """Put a solved take into `scene` (default: the current one) and return its new collection.
 
     The take's first frame lands on `scene.frame_start`, then one picture of the footage per scene frame; footage of a
     variable rate is placed by its time stamps, as Blender plays it.
     match_scene: also give the scene the footage's frame rate, size, range and camera; otherwise nothing of the
     scene changes but the added collection. texture: image in SMPL's UV layout (default: the bundled one).
-    relative: store relative instead of absolute shape keys.
+    relative: store relative instead of absolute shape keys. video: that a keypoint file was made from (default: one of
+    the same name beside it); one of another size is not shown.
     Raises TakeError when the take holds nobody. On any error Blender's data is as before.
     """
     scene = scene or bpy.context.scene
@@ -49,7 +52,7 @@ def build_take(take: Take, scene: bpy.types.Scene | None = None, *, match_scene:
         collection = bpy.data.collections.new(name)
         scene.collection.children.link(collection)
         collection[TAKE] = str(take.folder)
-        ob, timing = _camera(take, name, scene)
+        ob, timing = _camera(take, name, scene, video)
         collection.objects.link(ob)
         collection[FPS] = timing.fps
         collection[SIZE] = take.image_size
@@ -113,7 +116,7 @@ def take_camera(collection: bpy.types.Collection) -> bpy.types.Object | None:
 
 
 def clip_of(collection: bpy.types.Collection) -> bpy.types.MovieClip | None:
-    """The clip behind the take, or another one that carries its markers; None for stills and keypoint files."""
+    """The clip behind the take, or another one that carries its markers; None for keypoint files without a video."""
     camera_object = take_camera(collection)
     for background in camera_object.data.background_images if camera_object else ():
         if background.source == "MOVIE_CLIP" and background.clip:
@@ -172,7 +175,7 @@ def add_person(collection: bpy.types.Collection, take: Take, person: int, like: 
 def timing_in(collection: bpy.types.Collection, take: Take) -> Timing:
     """When a take that is in the scene shows its rows."""
     clip = clip_of(collection)
-    return timing_of(take, int(collection[RANGE][0]), clip.fps if clip and clip.source == "MOVIE" else 0.0)
+    return timing_of(take, int(collection[RANGE][0]), rate_of(take, clip))
 
 
 def placing_of(collection: bpy.types.Collection, ob: bpy.types.Object | None, take: Take) -> Placing:
@@ -229,19 +232,31 @@ def _hide_while_absent(bag: bpy.types.ActionChannelbag, frames: np.ndarray, here
         compat.add_curve(bag, path, frames[changes], ~here[changes], interpolation=compat.CONSTANT)
 
 
-def _camera(take: Take, name: str, scene: bpy.types.Scene) -> tuple[bpy.types.Object, Timing]:
+def _camera(take: Take, name: str, scene: bpy.types.Scene, video: Path | None) -> tuple[bpy.types.Object, Timing]:
     """Camera with the footage, and when that shows the take's frames."""
     render = scene.render
     aspect = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
     ob = camera.new_camera(f"{name} Camera", take.intrinsics, take.image_size, take.world_from_camera, aspect)
-    path = take.footage.get("path")
-    source = camera.load_footage(Path(path)) if path and take.footage.get("kind") != "keypoints" else None
-    timing = timing_of(take, scene.frame_start, source.fps if isinstance(source, bpy.types.MovieClip) else 0.0)
-    if isinstance(source, bpy.types.MovieClip):
-        source = camera.place_clip(source, timing.clip_start)
-    if source:
-        camera.show_footage(ob, source)
+    path = _pictures(take, video)
+    clip = camera.load_footage(path) if path else None
+    if clip and take.footage.get("kind") == "keypoints" and tuple(clip.size) != take.image_size:
+        bpy.data.movieclips.remove(clip)
+        clip = None
+    timing = timing_of(take, scene.frame_start, rate_of(take, clip))
+    if clip:
+        camera.show_footage(ob, camera.place_clip(clip, timing.clip_start))
     return ob, timing
+
+
+def _pictures(take: Take, video: Path | None) -> Path | None:
+    """What the take was made from; of a keypoint file `video`, or one of the same name beside it."""
+    path = take.footage.get("path")
+    if not path or take.footage.get("kind") != "keypoints":
+        return Path(path) if path else None
+    if video is not None:
+        return video
+    beside = (p for p in Path(path).parent.glob(f"{glob.escape(Path(path).stem)}.*"))
+    return next((p for p in sorted(beside) if p.suffix.lower() in bpy.path.extensions_movie), None)  # type: ignore[attr-defined]
 
 
 def _take_name(stem: str) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import bpy
 import numpy as np
 
 from ..core.take import Take
@@ -23,6 +24,11 @@ class Timing(NamedTuple):
     def range(self) -> tuple[int, int]:
         """First and last scene frame: those that show the first and the last picture."""
         return int(np.ceil(self.frames[0])), int(np.ceil(self.frames[-1]))
+
+
+def rate_of(take: Take, clip: bpy.types.MovieClip | None) -> float:
+    """The rate by which the clip's pictures are told apart, for `timing_of`; keypoint files only count them."""
+    return clip.fps if clip and clip.source == "MOVIE" and take.footage.get("kind") != "keypoints" else 0.0
 
 
 def timing_of(take: Take, start: int, clip_fps: float = 0.0) -> Timing:

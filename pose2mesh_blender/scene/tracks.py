@@ -19,7 +19,7 @@ import numpy as np
 from ..core.edits import ABSENT, absent_in
 from ..core.skeletons import BODY23, BODY23_FLIP
 from ..core.take import Take
-from .timing import timing_of
+from .timing import rate_of, timing_of
 
 TRACKED = "pose2mesh_tracks"  # custom property of the clip: JSON, name of a tracking object -> its facts
 NAMES = tuple(name.replace("_", " ").title() for name in BODY23)  # of the tracks
@@ -277,7 +277,7 @@ def markers_of(keypoints: np.ndarray, size: tuple[int, int]) -> Markers:
 
 def marker_frames(take: Take, clip: bpy.types.MovieClip, offset: int | None = None) -> np.ndarray:
     """(T,) int frame of the clip that shows each row of the take; offset: default is the clip's frame offset."""
-    timing = timing_of(take, 1, clip.fps if clip.source == "MOVIE" else 0.0)
+    timing = timing_of(take, 1, rate_of(take, clip))
     shift = clip.frame_offset if offset is None else offset
     return (np.ceil(timing.frames - timing.clip_start) + 1 - shift).astype(np.int64)
 

@@ -42,5 +42,6 @@ def take_name(source: Path, settings: dict) -> str:
     except OSError:
         state = ""
     key = [str(source), state, *(str(settings[k]) for k in ("preset", "start", "end", "step"))]
-    key += [f"{name} {settings[name]}" for name in ("confidence", "detector") if settings.get(name)]
+    key += [f"{name} {settings[name]}" for name in ("confidence", "detector", "image_size", "fps")
+            if settings.get(name)]
     return f"{source.stem[:40]}-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:10]}"

@@ -6,7 +6,7 @@ import bpy
 from ..scene import takes
 from .panel import SubPanel
 from .people import active_take
-from .properties import settings_of
+from .properties import of_keypoints, settings_of
 from .text import label
 
 
@@ -30,6 +30,11 @@ class POSE2MESH_PT_footage(SubPanel, bpy.types.Panel):
         row = layout.row()
         row.enabled = settings.lens == "FOV"
         row.prop(settings, "fov")
+        if of_keypoints(settings):
+            column = layout.column(heading="Keypoint File")
+            column.prop(settings, "image_size")
+            column.prop(settings, "image_rate")
+            column.prop(settings, "video")
         layout.prop(settings, "match_scene", text="Match Scene")
         take = active_take(context)
         if take and not takes.scene_matches(context.scene, take):

@@ -357,13 +357,20 @@ class WorkerOperator(bpy.types.Operator if TYPE_CHECKING else object):  # type: 
                 refresh.refresh(collection, take)
             else:
                 texture = Path(bpy.path.abspath(settings.texture)) if settings.texture else None
-                collection = takes.build_take(take, scene, match_scene=settings.match_scene, texture=texture)
+                video = Path(bpy.path.abspath(settings.video)) if settings.video else None
+                collection = takes.build_take(take, scene, match_scene=settings.match_scene, texture=texture,
+                                              video=video)
                 refresh.note(collection, take)
             for tell in built:
                 tell(collection, take)
+            of_keypoints = take.footage.get("kind") == "keypoints"
+            left_out = of_keypoints and settings.video and not takes.clip_of(collection)
             people, done, asked = takes.people_of(collection), int(take.done.sum()), len(take)
         if scene == bpy.context.scene:
             viewing.show(bpy.context, collection, people)
+        if left_out:
+            return say("{}: {} people, {} frames. {} was left out: it is no video of the keypoints' size",
+                       collection.name, len(people), done, Path(settings.video).name)
         if done == asked:
             return say("{}: {} people, {} frames", collection.name, len(people), done)
         return say("{}: {} people, {} of {} frames", collection.name, len(people), done, asked)

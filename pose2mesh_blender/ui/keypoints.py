@@ -34,7 +34,8 @@ def target(context: bpy.types.Context) -> tracks.Tracked | None:
 
 def poll_target(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     if target(context) is None:
-        cls.poll_message_set(say("Animate footage first. Stills and keypoint files have no clip to edit on"))
+        cls.poll_message_set(say(
+            "Animate footage first. Keypoint files need the video that they were made from, see Footage"))
         return False
     return True
 

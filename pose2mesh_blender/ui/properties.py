@@ -1,10 +1,11 @@
 """Settings: what a user chooses before pressing Animate."""
 from __future__ import annotations
 
+import os
 from typing import Any, Literal
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, StringProperty
 
 from ..scene import takes
 
@@ -74,6 +75,17 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
         name="Lens", description="Whose field of view the camera has",
         items=(("AUTO", "Of the Clip", "As set in the Movie Clip Editor; where nothing is set, a usual lens"),
                ("FOV", "Field of View", "As given here")))
+    image_size: IntVectorProperty(
+        name="Image Size", description="Of the pictures that the keypoints were found in, in pixels: for keypoint "
+                                       "files that do not say it. 0 takes what the file says",
+        size=2, default=(0, 0), min=0)
+    image_rate: FloatProperty(
+        name="Frame Rate", description="Of these pictures; 0 takes what the file says, or 30", default=0, min=0,
+        soft_max=120)
+    video: StringProperty(
+        name="Video", description="That the keypoint file was made from: it is shown behind the mesh, and keypoints "
+                                  "can be corrected on it. Empty takes a video of the same name beside the file",
+        subtype="FILE_PATH")
     texture: StringProperty(
         name="Texture", description="Image in SMPL's UV layout for new meshes; empty takes the bundled one",
         subtype="FILE_PATH")
@@ -87,6 +99,12 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
     person_index: IntProperty(
         name="Person", description="The active person of the take", get=active_index, set=activate,
         options={"SKIP_SAVE"})
+
+
+def of_keypoints(settings: Pose2MeshSettings) -> bool:
+    """Whether the chosen footage is a file of keypoints, or may be a folder of such."""
+    path = bpy.path.abspath(settings.footage)
+    return path.lower().endswith((".json", ".npz")) or os.path.isdir(path)
 
 
 def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
@@ -111,6 +129,8 @@ def chosen(operator: bpy.types.Operator, settings: Pose2MeshSettings) -> dict:
     options = {name: value(name) for name in AnimateOptions.__annotations__}
     fov = options["fov"] if settings.lens == "FOV" or operator.properties.is_property_set("fov") else 0
     return {**options, "people": options["people"] or None, "end": None if options["end"] < 0 else options["end"],
-            "fov": fov or None, "height": options["height"] or None,
+            "fov": fov or None, "fps": settings.image_rate or None,
+            "image_size": list(settings.image_size) if all(settings.image_size) else None,
+            "height": options["height"] or None,
             "body": bpy.path.abspath(options["body"]) or None,
             "preset": quality(bpy.context) if options["preset"] == "default" else options["preset"]}
