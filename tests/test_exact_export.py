@@ -13,7 +13,6 @@ import pytest
 from fbx_readers import read_three, read_ufbx, y_up
 from walking_take import FPS, make_take, world_vertices
 
-from pose2mesh_blender.cli import ExportSettings, write_outputs
 from pose2mesh_blender.core.body import load_body
 from pose2mesh_blender.core.errors import ExportError
 from pose2mesh_blender.core.exr import write_exr
@@ -21,6 +20,7 @@ from pose2mesh_blender.core.presets import PRESETS, ExportOptions
 from pose2mesh_blender.core.rig import rotation_of
 from pose2mesh_blender.core.smpl_motion import smpl_motion, write_smpl
 from pose2mesh_blender.core.terminal import Terminal
+from pose2mesh_blender.job import ExportSettings, write_outputs
 from pose2mesh_blender.scene import takes
 from pose2mesh_blender.scene.export_people import export_people, heavy
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "pose2mesh_blender"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 BLENDER = {"bpy", "bmesh", "mathutils", "gpu", "gpu_extras", "bpy_extras", "addon_utils", "bl_ui", "imbuf", "blf"}
-# Who may be imported by whom. cli.py and __init__.py are the two entry points and may start anything.
+# Who may be imported by whom. __init__.py, and cli.py with job.py, are the two entry points and may start anything.
 MAY_IMPORT = {
     "core": {"core"},
     "scene": {"core", "scene"},
