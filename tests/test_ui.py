@@ -4,12 +4,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from types import SimpleNamespace
 
 import bpy
 import pytest
 from events import one_by_one
+from modal import Window, begin, tick
 from walking_take import make_take
 
 import pose2mesh_blender
@@ -26,7 +26,6 @@ from pose2mesh_blender.ui import (
     people_panel,
     solve_panel,
 )
-from pose2mesh_blender.ui.properties import AnimateOptions
 
 pytestmark = pytest.mark.filterwarnings("ignore:Setting the shape:DeprecationWarning")  # in Blender's FBX exporter
 
@@ -176,64 +175,6 @@ def test_import_folder_goes_on_after_a_bad_file(tmp_path, demo_clip, broken):
     with pytest.raises(RuntimeError, match="no footage"):
         (tmp_path / "bare").mkdir()
         bpy.ops.pose2mesh.import_folder(directory=str(tmp_path / "bare"))
-
-
-class Window:
-    """What a modal operator meets in a window: a context with timers and a status bar, and events."""
-
-    status: str | None = None
-
-    def __init__(self) -> None:
-        self.timers = 0
-        context = bpy.context
-        self.context = SimpleNamespace(
-            scene=context.scene, preferences=context.preferences, window=None, screen=context.screen,
-            workspace=SimpleNamespace(status_text_set=self.set_status),
-            window_manager=SimpleNamespace(event_timer_add=self.add, event_timer_remove=self.remove, windows=(),
-                                           modal_handler_add=lambda operator: True))
-
-    def set_status(self, text):
-        Window.status = text
-
-    def add(self, seconds, window):
-        self.timers += 1
-        return object()
-
-    def remove(self, timer):
-        self.timers -= 1
-
-    def event(self, kind: str):
-        return SimpleNamespace(type=kind, value="PRESS")
-
-
-class Modal(jobs.WorkerOperator):
-    """The operators' common part without Blender's window manager."""
-
-    def __init__(self) -> None:
-        self.reports = []
-
-    def report(self, kinds, message):
-        self.reports.append((*kinds, message))
-
-
-def begin(clip, **settings):
-    window, operator = Window(), Modal()
-    options = {"preset": "fast", "people": 1, "start": 0, "end": None, "step": 1, "fov": None, "smooth": 0.5,
-               "feet": True, "height": None, "body": None}
-    assert set(options) == set(AnimateOptions.__annotations__)
-    assert operator.run(window.context, [clip], {**options, **settings}, modal=True) == {"RUNNING_MODAL"}
-    return window, operator
-
-
-def tick(window, operator, until, kind="TIMER", seconds=300):
-    """Timer events until `until()` or the operator's end."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        result = operator.modal(window.context, window.event(kind))
-        if result & {"FINISHED", "CANCELLED"} or until():
-            return result
-        time.sleep(0.05)
-    raise AssertionError("it took too long")
 
 
 @pytest.fixture
