@@ -16,7 +16,7 @@ from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.pipeline import Settings, solve_take
 from pose2mesh_blender.core.resolve import Memory, resolve
-from pose2mesh_blender.core.skeletons import BODY23
+from pose2mesh_blender.core.skeletons import BODY23, SMPL24, SMPL24_PARENTS
 from pose2mesh_blender.core.take import Take
 
 COUNT, ROW, WRIST = 60, 30, BODY23.index("left_wrist")
@@ -91,6 +91,29 @@ def test_a_correction_over_some_frames_is_followed_within_a_few_pixels(take):
     resolve(take, {0: moved(take, rows=rows)}, NETWORK)
     follows = shown(take)[ROW] - seen[ROW]
     assert np.linalg.norm(follows[WRIST] - [18, -12]) < 5
+
+
+@pytest.mark.parametrize("keypoint", ["left_wrist", "right_ankle", "left_shoulder", "left_big_toe"])
+def test_a_marker_far_outside_the_picture_stretches_nothing(take, keypoint):
+    """Its bone points at it; the rest of the person stays."""
+    joint = BODY23.index(keypoint)
+    bones = np.arange(1, 24), np.array(SMPL24_PARENTS[1:])
+    before, at = take.joints(0)[ROW], take.keypoints(0)[ROW, joint].copy()
+    place = take.translation(0)[ROW].copy()
+    edits = take.edits(0).changed([ROW], [joint], np.array([[at[0] + 6000, at[1] - 4000, 1.0]]), take.keypoints(0))
+    resolve(take, {0: edits}, NETWORK)
+    after = take.joints(0)[ROW]
+    longer = np.linalg.norm(after[bones[0]] - after[bones[1]], axis=1) / \
+        np.linalg.norm(before[bones[0]] - before[bones[1]], axis=1)
+    assert 0.9 < longer.min() and longer.max() < 1.1
+    assert np.linalg.norm(take.translation(0)[ROW] - place) < 0.1
+    other_foot = SMPL24.index("left_ankle" if "right" in keypoint else "right_ankle")
+    assert np.linalg.norm((after + take.translation(0)[ROW] - before - place)[other_foot]) < 0.1
+    assert take.keypoints(0)[ROW, joint, 0] == pytest.approx(at[0] + 6000), "the marker stays where it was put"
+    if keypoint == "left_wrist":
+        arm = (after[SMPL24.index("left_wrist")] - after[SMPL24.index("left_elbow")])[:2]
+        wanted = np.array([6000.0, -4000.0])
+        assert arm @ wanted / np.linalg.norm(arm) / np.linalg.norm(wanted) > 0.9
 
 
 def test_it_comes_out_as_if_the_whole_take_were_solved_with_it(take, tmp_path):

@@ -14,6 +14,7 @@ from .placement import fit_translation
 from .skeletons import BODY23
 
 DOUBT_FROM = 0.10  # metres: a keypoint this far off is believed half, one much farther off is an outlier
+BEYOND = 0.10  # metres: joints are pulled so much beyond the first distance, because the mesh follows in part
 CERTAIN, DOUBTFUL = 0.40, 0.12  # confidence from which a keypoint counts fully, and below which not at all
 
 _FACE, _SHOULDERS, _HIPS = BODY23[:5], ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip")
@@ -57,13 +58,20 @@ def pull(joints: np.ndarray, rays: np.ndarray, confidence: np.ndarray, definitio
     share = np.einsum("js,ns->njs", SPREAD, trust)
     share /= np.maximum(share.sum(-1, keepdims=True), 1.0)
     rays = np.where(confidence[..., None] > 0, rays, 0.0)
-    for _ in range(rounds):
+    total, limit = np.zeros(rays.shape), np.zeros((*rays.shape[:2], 1))
+    for number in range(rounds):
         seen = J.detector_points(mesh_points(joints), definition)
         place = fit_translation(seen, rays, np.square(confidence))[:, None]
         shift = rays * (seen[..., 2:] + place[..., 2:]) - place[..., :2] - seen[..., :2]
         doubt = 1 + np.square(np.linalg.norm(shift, axis=-1, keepdims=True) / DOUBT_FROM)
         shift /= doubt if by_hand is None else np.where(by_hand[..., None], 1.0, doubt)
         shift = np.where(np.isfinite(shift), shift, 0.0)
+        if by_hand is not None:  # what the bones do not allow is not asked for more and more
+            length = np.linalg.norm(total + shift, axis=-1, keepdims=True)
+            limit = limit if number else length + BEYOND
+            held = (total + shift) * np.minimum(1, limit / np.maximum(length, 1e-9))
+            shift = np.where(by_hand[..., None], held - total, shift)
+            total = total + shift
         joints = joints.copy()
         joints[..., :2] += share @ shift
         joints -= joints[:, :1]

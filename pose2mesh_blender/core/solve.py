@@ -13,6 +13,7 @@ from .network import joints as J
 from .network.engine import Lift, Network
 from .network.windows import interleave, reach
 from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
+from .reach import within_reach
 from .refine import SPREAD, pull
 from .sides import agreed
 from .smoothing import penalty_at, pieces, smooth_track, strength, whittaker
@@ -70,8 +71,9 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     Gaps of up to a quarter of a second are bridged when smoothing is on. tick(share 0..1) is called now and then; what
     it raises ends the work. body: the one that `mesh_frames` will get; settings.height is its height. shape: (K,) or
     (T, K) of the person where it is known; None = as these frames say themselves. by_hand: (T, 23) bool, keypoints
-    that a person has set: no doubt and no smoothing is to move the mesh off them.
+    that a person has set: no doubt and no smoothing is to move the mesh off them, as far as its limbs reach.
     """
+    keypoints = within_reach(keypoints, by_hand)
     count, tick = len(keypoints), tick or (lambda share: None)
     person = _Person(keypoints, timestamps, intrinsics, network, settings, detector, by_hand, _step(timestamps))
     lifted = np.full((count, J.COUNT, 3), np.nan, np.float32)
@@ -274,6 +276,7 @@ def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestam
     """The unbroken stretches of a motion that is not corrected yet, and what was seen of them."""
     keypoints, sure = keypoints.copy(), np.flatnonzero(motion.valid)
     keypoints[sure] = agreed(motion.joints[sure], keypoints[sure], intrinsics, DRAWN, by_hand[sure])
+    keypoints = within_reach(keypoints, by_hand)
     confidence = confidence_of(keypoints)
     rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
     path, tracks = motion.translation.astype(np.float64) / motion.scale, []
@@ -337,6 +340,8 @@ def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.nda
     exact at their ends.
     """
     by_hand = np.zeros(keypoints.shape[:2], bool) if by_hand is None else by_hand
+    keypoints = within_reach(keypoints, by_hand)
+    known = known._replace(keypoints=within_reach(known.keypoints, known.by_hand))
     spread, count, step = spread_of(timestamps, settings), len(timestamps), _step(timestamps)
 
     def seen(keypoints: np.ndarray, by_hand: np.ndarray, first: int, last: int) -> _Person:
