@@ -7,8 +7,10 @@ import bpy
 
 from ...core.errors import TakeError
 from ...core.take import Take
-from ...scene import tracks
+from ...scene import takes, tracks
+from .. import viewing
 from ..keypoints import poll_target, target
+from ..people import active_take
 from ..properties import Result
 from ..text import say, told
 
@@ -34,6 +36,7 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         tracked.clip.tracking.objects.active = tracked.object
+        before = len(context.screen.areas) if context.screen else 0
         area = _clip_editor(context)
         if area is None:
             self.report({"ERROR"}, say(
@@ -47,6 +50,8 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             override: Any = context.temp_override(area=area, region=region)
             with override:
                 bpy.ops.clip.view_all(fit_view=True)
+        if context.screen and len(context.screen.areas) > before:
+            bpy.app.timers.register(_fill_viewports, first_interval=0.2)  # areas have their new sizes then
         self.report({"INFO"}, say("Drag the markers of {}. Ctrl+Z takes back", tracked.name))
         return {"FINISHED"}
 
@@ -71,3 +76,12 @@ def _clip_editor(context: bpy.types.Context) -> bpy.types.Area | None:
     editor: Any = new[0].spaces.active
     editor.show_region_toolbar = editor.show_region_ui = False  # half a viewport is narrow
     return new[0]
+
+
+def _fill_viewports() -> None:
+    """The viewport that was divided shows the whole picture again."""
+    take = active_take(bpy.context)
+    for window in bpy.context.window_manager.windows if take else ():
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                viewing.fill(bpy.context, window, area, take[takes.SIZE])
