@@ -218,3 +218,14 @@ def test_a_reader_that_stops_listening_is_no_bug(root) -> None:
     process.stderr.close()
     process.wait()
     assert "bug" not in said and "Traceback" not in said and "Exception" not in said
+
+
+def test_shape_and_threads_reach_the_settings(tmp_path, capsys):
+    from pose2mesh_blender.cli import _settings, parser
+
+    command = ["animate", "shot.mp4", "-o", "shot.npz"]
+    plain = _settings(parser().parse_args(command))
+    given = _settings(parser().parse_args([*command, "--free-shape", "--threads", "2"]))
+    assert (plain.free_shape, plain.threads, given.free_shape, given.threads) == (False, 0, True, 2)
+    assert run_cli("solve", tmp_path / "shot.mp4", "-o", tmp_path / "a.npz", "--threads", -1) == 1
+    assert "threads must be 0 or more" in capsys.readouterr().err
