@@ -4,7 +4,8 @@
 # make addon  the zips for Blender, into dist/
 # make page-pictures  demo_game.fbx and .glb in three.js and Godot beside Blender's render: docs/images/export.png
 # make bench  speed ratios on this machine
-# make test-gui  a click in a real Blender window, and its screenshot (Linux, root)
+# make test-gui  a user's way through a real Blender window, with screenshots in out/gui (Linux, root); PICTURES=docs/images
+#                makes the pictures of README and guide, too
 # Needs make, Python 3.11 or 3.13 with venv, and the shared libraries listed in docs/development.md.
 # PYTHON=python3.13 VENV=.venv-3.13 chooses another interpreter and another environment.
 
@@ -65,7 +66,7 @@ bench: $(VENV)/.stamp-demo
 # A real Blender window on a virtual screen; Linux, root and about 2 GB: see docs/development.md.
 test-gui: $(VENV)/.stamp-demo
 	$(BIN)/python build_addon.py --platform linux-x64 --python 3.14
-	tests/gui/run.sh
+	$(BIN)/python tests/gui/walk.py $(if $(PICTURES),--pictures $(PICTURES))
 
 # The small pictures in both tones, from their drawings; needs ImageMagick.
 icons:
