@@ -1,6 +1,7 @@
 """Words for the user, in the user's language; how long something takes still, how large it is."""
 from __future__ import annotations
 
+import functools
 import re
 import textwrap
 from collections.abc import Iterable
@@ -20,13 +21,13 @@ def label(message: str, *values: Any) -> str:
     return str(pgettext_iface(message)).format(*values)  # type: ignore[func-returns-value]
 
 
-_known: list[tuple[re.Pattern[str], str]] = []  # what matches an error's text -> its template, the longest first
+_known: list[str] = []  # templates of errors, the longest first
 
 
 def know(texts: Iterable[str]) -> None:
     """Which texts are translated; those of errors, which end in a full stop, are found by `told`."""
-    errors = sorted((t for t in texts if t.endswith(".")), key=lambda t: (-len(t.replace("{}", "")), t))
-    _known[:] = [(re.compile("(.*?)".join(map(re.escape, t.split("{}"))), re.DOTALL), t) for t in errors]
+    _known[:] = sorted((t for t in texts if t.endswith(".")), key=lambda t: (-len(t.replace("{}", "")), t))
+    _pattern.cache_clear()
 
 
 def told(error: Exception | str) -> str:
@@ -37,18 +38,22 @@ def told(error: Exception | str) -> str:
     """
     text = str(error)
     for end in [space.start() for space in re.finditer(" ", text)]:
-        wrong, cure = _translated(text[:end]), _translated(text[end + 1:])
-        if wrong and cure:
+        if (wrong := _translated(text[:end])) and (cure := _translated(text[end + 1:])):
             return f"{wrong} {cure}"
     return _translated(text) or text
 
 
 def _translated(text: str) -> str:
     """Empty for what is no known text of an error."""
-    for pattern, template in _known:
-        if text.endswith(".") and (match := pattern.fullmatch(text)):
+    for template in _known if text.endswith(".") else ():
+        if match := _pattern(template).fullmatch(text):
             return say(template, *(_translated(value) or value for value in match.groups()))
     return ""
+
+
+@functools.cache  # made when the first error is told: Blender's start should not wait for hundreds of them
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile("(.*?)".join(map(re.escape, template.split("{}"))), re.DOTALL)
 
 
 def clock(seconds: float) -> str:
