@@ -132,8 +132,7 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
         seen = base.seen[person], after[person]
         todo[person], motions[person], (rows, places) = context.difference(person, *seen, base)
         if focus is not None and person in glimpsed:
-            keep = rows != focus  # where the glimpse has put it
-            rows, places, todo[person] = rows[keep], places[keep], np.setdiff1d(todo[person], focus)
+            todo[person] = np.union1d(todo[person], [focus])  # the glimpse makes room for what the whole take says
         take.write_translation(person, rows, places)
         take.clear_solved(todo[person])
         finished(person, np.setdiff1d(rows, todo[person]))

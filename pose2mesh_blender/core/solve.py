@@ -353,7 +353,12 @@ def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.nda
     lifted, pulled, path = (np.array(stage) for stage in known.stages)
     body = shape if shape.ndim == 1 else shape[here]
     stale = ((bits(keypoints) != bits(known.keypoints)).any(2) | (by_hand != known.by_hand)).any(1)
-    redo = _lift_again(keypoints, timestamps, intrinsics, network, detector, stale, low, high, lifted)[here]
+    if alone:  # a corrected row moves its neighbours by millimetres: they are not worth the time
+        for row in low + np.flatnonzero(stale[here]):
+            lifted[row] = _lift_row(keypoints, timestamps, intrinsics, network, detector, row)
+        redo = stale[here]
+    else:
+        redo = _lift_again(keypoints, timestamps, intrinsics, network, detector, stale, low, high, lifted)[here]
     pulled[here][redo] = np.nan
     person.pull(lifted[here], pulled[here], body, np.flatnonzero(redo & person.enough))
     joints, valid = person.smooth(pulled[here])
@@ -370,6 +375,17 @@ def solve_rows(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.nda
     inside, rows = slice(first - low, last + 1 - low), slice(first, last + 1)
     return Motion(joints[inside].astype(np.float32), shape if shape.ndim == 1 else shape[rows], scale,
                   translation.astype(np.float32), valid[inside], Stages(lifted[rows], pulled[rows], path[rows]))
+
+
+def _lift_row(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, detector: str,
+              row: int) -> np.ndarray:
+    """(71, 3) of one row, as the whole take gives it; of woven takes only its own is lifted."""
+    far, ways = reach(timestamps), interleave(timestamps)
+    start = max(0, row - far) // far * far + row % ways  # far is a multiple of ways
+    mine = slice(start, row + 1 + far + ways, ways)
+    if not _enough(confidence_of(keypoints[[row]]))[0]:
+        return np.full((J.COUNT, 3), np.nan, np.float32)
+    return _lift(keypoints[mine], timestamps[mine], intrinsics, network, detector).joints[(row - start) // ways]
 
 
 def _lift_again(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, detector: str,
