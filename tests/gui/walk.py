@@ -280,14 +280,14 @@ def pictures(shots: Path, folder: Path) -> None:
     panel, border = ["-crop", "292x300+1021+81", "+repage"], ["-bordercolor", "white", "-border", "4"]
     columns = [f"{shots}/07-{n}-{name}.png" for n, name in enumerate(n.split()[0].lower() for n in PANELS)]
     for name, *arguments in (
-            ("blender", f"{shots}/06-result.png"),
+            ("blender", f"{shots}/06-result.png", "-resize", "1100x"),
             ("guide_animate", *[part for shot in ("02-ready", "03-running", "04-stopped") for part in
                                 ("(", f"{shots}/{shot}.png", *panel, *border, ")")], "+append"),
             ("guide_panels", *[part for shot in (columns[i] for i in (0, 2, 3, 4, 5, 6)) for part in
-                               ("(", shot, "-crop", "x470+0+0", "+repage", *border, ")")], "+append"),
-            ("guide_keypoints", f"{shots}/10-dragged.png", "-crop", "1314x790+0+26", "+repage")):
+                               ("(", shot, "-crop", "x560+0+0", "+repage", *border, ")")], "+append"),
+            ("guide_keypoints", f"{shots}/10-dragged.png", "-crop", "1314x790+0+26", "+repage", "-resize", "1100x")):
         path = folder / f"{name}.png"
-        subprocess.run(["convert", *arguments, "-strip", "-colors", "200", f"PNG8:{path}"], check=True)
+        subprocess.run(["convert", *arguments, "-strip", "+dither", "-colors", "128", f"PNG8:{path}"], check=True)
         print(f"{path}: {path.stat().st_size // 1000} kB")
 
 
