@@ -133,6 +133,11 @@ def bench(options: argparse.Namespace, terminal: Terminal) -> int:
     if options.only == "export":
         return _bench_export({}, options, terminal)
     clip = options.clip or core_bench.demo_clip()
+    if options.only == "drag":
+        drag = core_bench.bench_drag(clip)
+        terminal.say("a marker is dragged: its mesh is in the take after {drag_ms:.0f} ms ({drag_processor_ms:.0f} "
+                     "ms of processor)".format(**drag))
+        return _keep({"drag": drag}, options)
     reference = None
     if importlib.util.find_spec("torch") is not None:
         from .training.reference import one_pass
@@ -239,7 +244,7 @@ def parser() -> argparse.ArgumentParser:
     command = add("bench", bench, "measure speed on this machine, as ratios within one run")
     command.add_argument("--clip", type=Path, help="footage to measure on (default: the bundled demo clip)")
     command.add_argument("--people", type=int, metavar="N", help="as in animate")
-    command.add_argument("--only", choices=("export",), help="measure only this")
+    command.add_argument("--only", choices=("drag", "export"), help="measure only this")
     command.add_argument("--frames", type=int, default=1000, metavar="N", help="of the exports (default: %(default)s)")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here, too")
     for name, text in (("train", "train the network (needs torch)"),

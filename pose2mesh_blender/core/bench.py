@@ -1,6 +1,7 @@
 """Speed as ratios measured within one run, the same on a slow and on a busy machine. No `bpy` module use."""
 from __future__ import annotations
 
+import contextlib
 import statistics
 import tempfile
 import time
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import FootageError
+from .errors import Cancelled, FootageError
 from .footage import open_footage
 from .network.engine import load_network
 from .pipeline import Engines, Settings, run
+from .resolve import Memory, resolve
+from .skeletons import BODY23
+from .take import Take
 
 DEMO = Path("tests") / "data" / "demo" / "demo.mp4"
 
@@ -97,3 +101,30 @@ def bench_clip(clip: Path, preset: str = "accurate", people: int | None = None) 
     return {"frames": frames, "detection_ms_per_frame": best["detection"],
             "end_to_end_ms_per_frame": best["end_to_end"], "ratio": best["end_to_end"] / best["detection"],
             "processor_ratio": best["end_to_end_cpu"] / best["detection_cpu"]}
+
+
+def bench_drag(clip: Path, steps: int = 12) -> dict[str, float]:
+    """A wrist's marker dragged while Live Re-solve is on: ms from the request to the stored mesh of its frame, in the
+    worker's process, and ms of processor; medians of the last half."""
+    network = load_network("cpu")
+    memory, wrist, took = Memory(), BODY23.index("left_wrist"), []
+    with tempfile.TemporaryDirectory() as folder:
+        run(clip, Path(folder) / "take", Settings(preset="fast", device="cpu", people=1)).close()
+        for _ in range(steps):
+            told: list[tuple[float, float]] = []
+            before = time.perf_counter(), time.process_time()
+
+            def finished(person: int, rows: np.ndarray) -> None:
+                told.append((time.perf_counter() - before[0], time.process_time() - before[1]))  # noqa: B023
+
+            with Take.open(Path(folder) / "take", write=True) as take:
+                person, row = take.people[0], len(take) // 2
+                keypoints = take.keypoints(person)
+                moved = [*(keypoints[row, wrist, :2] + 3), 1.0]
+                edits = take.edits(person).changed([row], [wrist], np.array([moved]), keypoints)
+                with contextlib.suppress(Cancelled):  # the next step comes before the neighbours are solved
+                    resolve(take, {person: edits}, network, focus=row, memory=memory, finished=finished,
+                            cancelled=lambda: bool(told))  # noqa: B023
+            took.append(told[0])
+    wall, processor = np.median(np.array(took[steps // 2:]), 0) * 1000
+    return {"drag_ms": float(wall), "drag_processor_ms": float(processor)}
