@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from people import INTRINSICS, keypoints_of, walk
+from test_footage import write_image
 
 from pose2mesh_blender.core.body import embedded_body
 from pose2mesh_blender.core.camera import project
@@ -254,3 +255,23 @@ def test_a_person_is_detected_again_where_the_keypoints_are(demo_take, demo_clip
         np.testing.assert_array_equal(now[[0, 4]], first[[0, 4]])
         assert redetect(open_footage(demo_clip), take, person, 2, 2, PoseEstimator("fast"),
                         keep_edited=False).applied(first)[2, WRIST, 0] > 50
+
+
+def test_footage_that_moved_is_found_whatever_it_is(solved, tmp_path):
+    """A video or a still is the file itself, a sequence the folder of the picture; a keypoint file has no pictures."""
+    from pose2mesh_blender.core.footage import open_footage
+    from pose2mesh_blender.core.redetect import footage_of
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in (1, 2):
+        write_image(pictures / f"shot{number}.png", np.full((8, 8, 3), 100 * number, np.uint8))
+    with Take.open(solved) as take:
+        for footage in (open_footage(pictures), open_footage(pictures / "shot2.png")):
+            take.info["footage"] = {"path": "/gone", "identity": footage.identity(), "kind": footage.kind}
+            assert footage_of(take, str(pictures / "shot2.png")).path == footage.path
+        with pytest.raises(TakeError, match="is other footage"):
+            footage_of(take, str(pictures / "shot1.png"))
+        take.info["footage"]["kind"] = "keypoints"
+        with pytest.raises(TakeError, match="holds keypoints, not pictures"):
+            footage_of(take, str(pictures / "shot1.png"))

@@ -18,13 +18,20 @@ FEWEST = 4  # keypoints that say where somebody is
 
 
 def footage_of(take: Take, moved: str | None = None) -> Footage:
-    """The footage that a take was made from; moved: where it may lie when it is no longer where the take knows it.
+    """The footage that a take was made from.
 
-    Raises FootageError when it is in neither place, TakeError when other footage is there.
+    moved: where it is looked for when it is no longer where the take knows it: a video, a still, or a picture of a
+    sequence. Raises FootageError when it is in neither place, TakeError when other footage is there, or when the take
+    was made from a keypoint file.
     """
-    path = str(take.footage.get("path", ""))
-    footage = open_footage(moved if moved and not Path(path).exists() else path)
-    if moved and footage.path != Path(path) and footage.identity() != take.footage.get("identity"):
+    known = Path(str(take.footage.get("path", "")))
+    if take.footage.get("kind") == "keypoints":
+        raise TakeError(f"{known} holds keypoints, not pictures to find them in.",
+                        "Correct them by hand, or animate the video itself.")
+    if not moved or known.exists():
+        return open_footage(known)
+    footage = open_footage(Path(moved).parent if take.footage.get("kind") == "sequence" else moved)
+    if footage.identity() != take.footage.get("identity"):
         raise TakeError(f"{moved} is other footage than that of the take.", "Choose the file that it was made from.")
     return footage
 

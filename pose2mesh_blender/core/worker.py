@@ -9,7 +9,7 @@ third-party packages in the folders given with --path. Requests and events are o
     {"cmd": "resolve", "take": FOLDER, "changes": {PERSON: {"rows": [], "joints": [], "values": [[x, y, confidence]]}},
      "focus": ROW, "all": bool}   store corrected keypoints and solve what they reach (core/resolve.py), or all
     {"cmd": "redetect", "take": FOLDER, "person": ID, "rows": [FIRST, LAST], "keep_edited": bool, "settings": {...},
-     "footage": PATH}   footage: where it is looked for when it is no longer where the take knows it
+     "footage": PATH}   footage: see `redetect.footage_of`
     {"cmd": "merge", "take": FOLDER, "people": [ID, ...]}   one person of several (core/roster.py)
     {"cmd": "split", "take": FOLDER, "person": ID, "row": ROW}
     {"cmd": "seat", "take": FOLDER, "people": [ID, ...]}   exactly these, after solving those who are out of date

@@ -97,12 +97,6 @@ def tracked_anywhere(folder: str | Path | None = None, person: int | None = None
                 yield tracked
 
 
-def footage_of(clip: bpy.types.MovieClip) -> Path:
-    """Where the clip's footage is now: a video, or the folder of a sequence."""
-    path = Path(bpy.path.abspath(clip.filepath))
-    return path.parent if clip.source == "SEQUENCE" else path
-
-
 def find(clip: bpy.types.MovieClip, folder: str, person: int) -> Tracked | None:
     return next((t for t in tracked_in(clip) if (t.folder, t.person) == (folder, person)), None)
 

@@ -52,7 +52,7 @@ class POSE2MESH_OT_redetect(WorkerOperator, bpy.types.Operator):
             requests.append((tracked.folder, request, people, False))
         requests.append((tracked.folder, {
             "cmd": "redetect", "take": tracked.folder, "person": tracked.person, "rows": list(rows),
-            "keep_edited": not self.replace_edited, "footage": str(tracks.footage_of(tracked.clip)),
+            "keep_edited": not self.replace_edited, "footage": bpy.path.abspath(tracked.clip.filepath),
             "settings": {**engine(context), "preset": preset_of(context), **detection(context)}}, {}, True))
 
         def make() -> Job:
