@@ -121,7 +121,8 @@ def bench_drag(clip: Path, steps: int = 12) -> dict[str, float]:
                 person, row = take.people[0], len(take) // 2
                 keypoints = take.keypoints(person)
                 moved = [*(keypoints[row, wrist, :2] + 3), 1.0]
-                edits = take.edits(person).changed([row], [wrist], np.array([moved]), keypoints)
+                edits = take.edits(person).changed(np.array([row]), np.array([wrist]), np.array([moved]),
+                                                   keypoints)
                 with contextlib.suppress(Cancelled):  # the next step comes before the neighbours are solved
                     resolve(take, {person: edits}, network, focus=row, memory=memory, finished=finished,
                             cancelled=lambda: bool(told))  # noqa: B023

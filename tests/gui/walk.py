@@ -206,7 +206,7 @@ class Walk:
         self.desk.shoot("11-undone")
         off = max(((max(p), frame, p.index(max(p))) for one in self.desk.ask("changed").values()
                    for frame, p in zip(one["frames"], one["parts"])), default=(0.0, 0, 0))
-        expect(off[0] < 20, "the mesh is back", off)
+        expect(off[0] < 5, "the mesh is back", off)
         return f"the mesh is within {off[0]:.1f} mm of where it was (frame {off[1]}, part {off[2]})"
 
     def export(self) -> str:
