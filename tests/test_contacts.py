@@ -9,12 +9,14 @@ from people import INTRINSICS, keypoints_of, turn
 from pose2mesh_blender.core import contacts
 from pose2mesh_blender.core.body import embedded_body
 from pose2mesh_blender.core.camera import pixels_to_rays, project
+from pose2mesh_blender.core.motion import Motion
 from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.placement import Floor, common_floor, fit_floor
 from pose2mesh_blender.core.skeletons import BODY23, SMPL24_PARENTS
-from pose2mesh_blender.core.solve import Motion, SolveSettings, hold_rows, mesh_frames, solve_motion, solve_rows
+from pose2mesh_blender.core.solve import SolveSettings, mesh_frames, solve_motion, solve_rows
 from pose2mesh_blender.core.stages import Known
+from pose2mesh_blender.core.standing import hold_rows
 
 FPS, COUNT = 30.0, 45
 TIMES = np.arange(COUNT) / FPS

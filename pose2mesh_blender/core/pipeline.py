@@ -370,7 +370,8 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
     frames: rows to solve now (default all). Raises Cancelled after the piece in work is stored.
     """
     from .placement import world_from_camera
-    from .solve import SolveSettings, mesh_frames, solve_motion, stand
+    from .solve import SolveSettings, mesh_frames, solve_motion
+    from .standing import stand
 
     settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
     body = body or body_of(settings)

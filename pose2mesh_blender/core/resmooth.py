@@ -12,11 +12,13 @@ import numpy as np
 
 from . import roster
 from .errors import Cancelled, TakeError
+from .motion import Motion
 from .pipeline import body_of, detector_of, solve_key
 from .resolve import PIECE, PIECE_LIVE, Told, solved_with
 from .smoothing import is_free, smoothing_of
-from .solve import Motion, SolveSettings, height_at_rest, hold_rows, mesh_frames, one_shape, solve_rows, window_of
+from .solve import SolveSettings, mesh_frames, scale_for, solve_rows, window_of
 from .stages import Known
+from .standing import hold_rows
 from .take import Take
 
 GLIMPSE = 12  # rows on either side from which the first picture of a new smoothing is solved
@@ -98,10 +100,9 @@ def _glimpse(take: Take, person: int, focus: int, smooth: float, network, body) 
     first, last = window_of(focus, take.timestamps, settings, glimpse=True)
     first, last = max(first, focus - GLIMPSE), min(last, focus + GLIMPSE)
     keypoints, by_hand, shape = take.keypoints(person), take.edits(person).mask(len(take)), take.shapes(person)
-    height = take.info["solve"].get("height")
     motion = solve_rows(keypoints, take.timestamps, take.intrinsics, network, first, last, shape,
                         Known(keypoints, by_hand, stages), settings, detector_of(take), by_hand,
-                        height / height_at_rest(body, one_shape(shape)) if height else 1.0, alone=True)
+                        scale_for(take.info["solve"].get("height"), body, shape), alone=True)
     if footing is not None:
         motion = hold_rows(motion, first, last, keypoints, take.timestamps, take.intrinsics, network, footing, by_hand)
     if motion.valid[focus - first]:

@@ -15,21 +15,13 @@ import numpy as np
 from .body import Body
 from .edits import Edits
 from .errors import Cancelled, TakeError
+from .motion import Motion
 from .network.engine import Network
 from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
 from .smoothing import is_free, smoothing_of
-from .solve import (
-    Motion,
-    SolveSettings,
-    height_at_rest,
-    hold_rows,
-    mesh_frames,
-    one_shape,
-    solve_motion,
-    solve_rows,
-    window_of,
-)
+from .solve import SolveSettings, mesh_frames, scale_for, solve_motion, solve_rows, window_of
 from .stages import Known, Stages, bits
+from .standing import hold_rows
 from .take import Take
 
 MOVED = 1e-3  # metres: joints that move less leave their frame's mesh as it is
@@ -263,7 +255,7 @@ class _Context:
         take, settings, (keypoints, by_hand) = self.take, self._solve_settings(person), seen
         known = Known(*before, self._stages(person, before))
         shape = take.shapes(person)
-        scale = settings.height / height_at_rest(self.body, one_shape(shape)) if settings.height else 1.0
+        scale = scale_for(settings.height, self.body, shape)
         key = (str(take.folder), person, first, last, glimpse, settings, id(self.network), id(self.body),
                _digest(keypoints, by_hand, *before, known.stages.pulled, shape, take.intrinsics, take.timestamps))
         return self.memory.solve(key, lambda: solve_rows(

@@ -14,11 +14,13 @@ import numpy as np
 
 from .edits import Edits, absent_in
 from .errors import Cancelled, TakeError
+from .motion import Motion
 from .people import prominence
 from .pipeline import body_of, detector_of, solve_key
 from .resolve import solved_with
 from .smoothing import is_free, smoothing_of
-from .solve import Motion, SolveSettings, mesh_frames, solve_motion, stand
+from .solve import SolveSettings, mesh_frames, solve_motion
+from .standing import stand
 from .take import Take
 
 PIECE = 16  # rows meshed between two looks at `cancelled`

@@ -1,31 +1,30 @@
 """From the keypoints of a whole take to motion, and from motion to meshes. No `bpy` module use."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from . import contacts
 from .body import Body, embedded_body
 from .camera import VISIBLE, confidence_of, pixels_to_rays
+from .motion import Motion, chunks, one_shape, shapes_at
 from .network import joints as J
 from .network.engine import Lift, Network
 from .network.windows import interleave, reach
-from .placement import Floor, common_floor, fit_floor, fit_translation, gravity_up
+from .placement import fit_translation
 from .reach import within_reach
 from .refine import SPREAD, pull
 from .sides import agreed
 from .smoothing import penalty_at, pieces, smooth_track, strength, whittaker
 from .stages import Known, Stages, bits
+from .standing import stand
 
-CHUNK = 16  # frames meshed at once: 16 x 6890 vertices, 1.3 MB
 FEWEST = 5  # keypoints needed to solve a frame
 # A take's frames share one body; only what differs between people beyond this many deviations is believed.
 SHAPE_LIMIT = 2.5
 SHAPE_PACE = 0.2  # Hz: how fast a shape that is free may change
 BY_HAND = 30.0  # weight of a joint that a person has set, against the smoother's penalty and the detector's 1
-DRAWN = 0.6  # where between the network's two definitions of joints detectors of others put them
 SAME = 1e-4  # metres: joints that are lifted anew and differ less are as they were
 CALM = 300.0  # distances are smoothed with so many times the penalty of directions: one view sees them 20 times worse
 
@@ -37,26 +36,6 @@ class SolveSettings:
     height: float | None = None  # metres; None = as the network guesses
     feet: bool = True  # feet that stand neither slide nor sink
     free_shape: bool = False  # the body's shape may change over the take, slowly; else there is one
-
-
-@dataclass(frozen=True)
-class Motion:
-    """One person over a take. Camera axes, metres; rows without a person hold NaN."""
-
-    joints: np.ndarray  # (T, 71, 3) root-relative, see network/joints.py
-    shape: np.ndarray  # (K,) body shape, of the take or its mean; (T, K) when it is free
-    scale: float  # factor on body and path that gives the wanted height
-    translation: np.ndarray  # (T, 3) H36M pelvis
-    valid: np.ndarray  # (T,) bool
-    stages: Stages
-    footing: contacts.Footing | None = None  # None when the person was never seen to stand
-    legs: np.ndarray | None = None  # (T, 2, 3, 3, 3) what turns thigh, shin and foot, left and right, to hold the feet
-
-    def part(self, start: int, stop: int) -> Motion:
-        """Rows start..stop - 1, with free feet."""
-        rows = slice(start, stop)
-        return Motion(self.joints[rows], self.shape if self.shape.ndim == 1 else self.shape[rows], self.scale,
-                      self.translation[rows], self.valid[rows], Stages(*(stage[rows] for stage in self.stages)))
 
 
 def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray, network: Network,
@@ -88,7 +67,7 @@ def solve_motion(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.n
     joints, valid = person.smooth(pulled)
     path = np.full((count, 3), np.nan)
     person.place(joints, path, shape, np.flatnonzero(person.enough), lambda share: tick(0.8 + 0.2 * share))
-    scale = settings.height / height_at_rest(body, one_shape(shape)) if settings.height else 1.0
+    scale = scale_for(settings.height, body, shape)
     translation = person.smooth_path(path) * scale
     motion = Motion(joints.astype(np.float32), shape, scale, translation.astype(np.float32), valid,
                     Stages(lifted, pulled.astype(np.float32), path.astype(np.float32)))
@@ -111,7 +90,7 @@ class _Person:
     step: float  # seconds from frame to frame
 
     def __post_init__(self) -> None:
-        self.drawn = 1.0 if self.detector == "movenet" else DRAWN
+        self.drawn = 1.0 if self.detector == "movenet" else J.DRAWN
         self.confidence = confidence_of(self.keypoints)
         self.enough = _enough(self.confidence)
         self.weight = np.where(self.enough, self.confidence.mean(1) + .05, 0.0)
@@ -126,7 +105,7 @@ class _Person:
         """Lifted joints (T, 71, 3) of these rows (N,), onto the keypoints."""
         hand = self.by_hand[rows].any(1)
         for chosen, rounds in ((rows[~hand], 2), (rows[hand], 5)):
-            for part in _chunks(chosen, CHUNK):
+            for part in chunks(chosen):
                 tick(part[0] / len(self.keypoints))
                 body = shapes_at(shape, part)
                 pulled[part] = pull(lifted[part].astype(np.float64), *self._seen(lifted[part], part), self.drawn,
@@ -152,7 +131,7 @@ class _Person:
     def place(self, joints: np.ndarray, path: np.ndarray, shape: np.ndarray, rows: np.ndarray,
               tick: Callable[[float], None] = lambda share: None) -> None:
         """Where the keypoints of these rows (N,) put the joints, into path (T, 3)."""
-        for part in _chunks(rows, CHUNK):
+        for part in chunks(rows):
             tick(part[0] / len(self.keypoints))
             # The mesh's own joints, not the lifter's: its bones have one length over the whole take.
             seen = J.detector_points(self.network.points(joints[part], shapes_at(shape, part)), self.drawn)
@@ -189,16 +168,6 @@ def _free_shape(shapes: np.ndarray, person: _Person) -> np.ndarray:
     return np.clip(shapes, -SHAPE_LIMIT, SHAPE_LIMIT).astype(np.float32)
 
 
-def shapes_at(shape: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """(K,) or (T, K) -> (N, K) of these rows (N,)."""
-    return np.tile(shape, (len(rows), 1)) if shape.ndim == 1 else shape[rows]
-
-
-def one_shape(shape: np.ndarray) -> np.ndarray:
-    """(K,) or (T, K) -> (K,), the mean."""
-    return shape if shape.ndim == 1 else shape.mean(0)
-
-
 def _enough(confidence: np.ndarray) -> np.ndarray:
     return (confidence > VISIBLE).sum(1) >= FEWEST
 
@@ -208,85 +177,6 @@ def _lift(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.ndarray,
     enough = _enough(confidence_of(keypoints))
     return network.lift_take(np.where(enough[:, None, None], keypoints, 0.0), timestamps, intrinsics,
                              1.0 if detector == "movenet" else 0.0)
-
-
-def stand(motions: Sequence[Motion], keypoints: Sequence[np.ndarray], by_hand: Sequence[np.ndarray],
-          timestamps: np.ndarray, intrinsics: np.ndarray, network: Network, resize: bool = True) -> list[Motion]:
-    """The motions of everybody in a take, with feet that neither slide nor sink (core/contacts.py).
-
-    motions: solved without `feet`; keypoints, by_hand: per person, as in `solve_motion`. Gravity is the same for all;
-    resize: sizes may change so that the floor is, too. Who never stands still comes back as before.
-    """
-    tracks = [_tracks(*person, timestamps, intrinsics, network) for person in zip(motions, keypoints, by_hand)]
-    if not any(tracks):
-        return list(motions)
-    up = gravity_up(np.concatenate([track.points[:, J.SMPL] for stretches in tracks for _, track in stretches]))
-    soles = [_soles(motion, stretches, network) for motion, stretches in zip(motions, tracks)]
-    runs = [[contacts.find_runs(track, up) for _, track in stretches] for stretches in tracks]
-    prints = [(run.place - soles[person][run.spot] * up, min(run.seconds, 0.5), person)
-              for person, found in enumerate(runs) for one in found for run in one]
-    up, below = fit_floor(np.array([p for p, _, _ in prints]).reshape(-1, 3), np.array([w for _, w, _ in prints]),
-                          np.array([person for _, _, person in prints], int), up, len(motions))
-    out, sizes = [], common_floor(below) if resize else np.ones(len(motions))
-    for motion, stretches, found, sole, depth, size in zip(motions, tracks, runs, soles, below, sizes):
-        if not np.isfinite(depth):
-            out.append(motion)
-            continue
-        floor, settled, count = Floor(up, float(depth)), [], len(motion.valid)
-        shift, moves, level = np.zeros((count, 3)), np.zeros((count, 4, 3)), np.zeros((count, 2))
-        for (rows, track), one in zip(stretches, found):
-            one = contacts.settle(track, one, floor, sole)
-            shift[rows] = contacts.path_shift(track, one)
-            for last in (False, False, False, True):
-                moved = replace(track, path=track.path + shift[rows])
-                moves[rows], level[rows] = contacts.blend(moved, one)
-                if not last:
-                    shift[rows] += contacts.reach_shift(moved, moves[rows], level[rows], up)
-            settled += [replace(r, first=r.first + rows.start, last=r.last + rows.start) for r in one]
-        footing = contacts.Footing(floor, sole, tuple(settled), shift, moves, level, motion.scale * float(size))
-        out.append(_hold(motion, footing, stretches))
-    return out
-
-
-def _soles(motion: Motion, tracks: list[tuple[slice, contacts.Track]], network: Network) -> np.ndarray:
-    """(4,) see `contacts.soles`: measured on the meshes of a few frames."""
-    if not tracks:
-        return np.zeros(4)
-    rows = np.concatenate([np.arange(rows.start, rows.stop) for rows, _ in tracks])
-    points = np.concatenate([track.points for _, track in tracks])
-    some = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), 6)).astype(int))
-    still = np.tile(np.eye(3), (len(some), 2, 3, 1, 1))
-    mesh = network.mesh(motion.joints[rows[some]], shapes_at(motion.shape, rows[some]), still)
-    return contacts.soles(points[some], mesh.vertices, embedded_body())
-
-
-def _hold(motion: Motion, footing: contacts.Footing, tracks: list[tuple[slice, contacts.Track]]) -> Motion:
-    """motion, its root path and legs corrected for a footing of the same rows."""
-    legs = np.tile(np.eye(3, dtype=np.float32), (len(motion.valid), 2, 3, 1, 1))
-    for rows, track in tracks:
-        track = replace(track, path=track.path + footing.shift[rows])
-        here = footing.part(rows.start, rows.stop - 1)
-        legs[rows] = contacts.place_legs(track, *contacts.blend(track, here.runs, here), here.floor, here.soles)
-    path = (motion.translation / motion.scale + footing.shift) * footing.scale
-    return replace(motion, scale=footing.scale, translation=path.astype(np.float32), legs=legs, footing=footing)
-
-
-def _tracks(motion: Motion, keypoints: np.ndarray, by_hand: np.ndarray, timestamps: np.ndarray,
-            intrinsics: np.ndarray, network: Network) -> list[tuple[slice, contacts.Track]]:
-    """The unbroken stretches of a motion that is not corrected yet, and what was seen of them."""
-    keypoints, sure = keypoints.copy(), np.flatnonzero(motion.valid)
-    keypoints[sure] = agreed(motion.joints[sure], keypoints[sure], intrinsics, DRAWN, by_hand[sure])
-    keypoints = within_reach(keypoints, by_hand)
-    confidence = confidence_of(keypoints)
-    rays = np.nan_to_num(pixels_to_rays(keypoints[..., :2].astype(np.float64), intrinsics))
-    path, tracks = motion.translation.astype(np.float64) / motion.scale, []
-    for rows in pieces(motion.valid, timestamps, 0.0):
-        points = [contacts.straight_toes(*network.posture(motion.joints[part], shapes_at(motion.shape, part)),
-                                         embedded_body(), one_shape(motion.shape))
-                  for part in _chunks(np.arange(rows.start, rows.stop), CHUNK)]
-        tracks.append((rows, contacts.Track(np.concatenate(points), path[rows], rays[rows], confidence[rows],
-                                            by_hand[rows], timestamps[rows])))
-    return tracks
 
 
 def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Body | None = None) -> np.ndarray:
@@ -301,7 +191,7 @@ def mesh_frames(motion: Motion, network: Network, indices: np.ndarray, body: Bod
         own = fit_shape(foreign, motion.shape)
     elif foreign is not None:
         own = np.stack([fit_shape(foreign, one) for one in motion.shape[indices]])
-    for rows in _chunks(np.arange(len(indices)), CHUNK):
+    for rows in chunks(np.arange(len(indices))):
         at = np.asarray(indices)[rows]
         mesh = network.mesh(motion.joints[at], shapes_at(motion.shape, at),
                             None if motion.legs is None else motion.legs[at])
@@ -413,19 +303,6 @@ def _lift_again(keypoints: np.ndarray, timestamps: np.ndarray, intrinsics: np.nd
     return redo
 
 
-def hold_rows(motion: Motion, first: int, last: int, keypoints: np.ndarray, timestamps: np.ndarray,
-              intrinsics: np.ndarray, network: Network, footing: contacts.Footing,
-              by_hand: np.ndarray | None = None) -> Motion:
-    """Rows first..last of a take, from `solve_rows`, with the feet where the whole take's footing holds them.
-
-    keypoints, timestamps, by_hand, footing: of the whole take.
-    """
-    rows = slice(first, last + 1)
-    hand = np.zeros(keypoints[rows].shape[:2], bool) if by_hand is None else by_hand[rows]
-    tracks = _tracks(motion, keypoints[rows], hand, timestamps[rows], intrinsics, network)
-    return _hold(motion, footing.part(first, last), tracks)
-
-
 def fit_shape(body: Body, shape: np.ndarray) -> np.ndarray:
     """Shape coefficients (K,) of another body whose rest surface lies nearest to the embedded body with `shape`."""
     target, _ = embedded_body().rest(shape)
@@ -448,6 +325,11 @@ def height_at_rest(body: Body | None, shape: np.ndarray) -> float:
     return float(np.ptp(rest[:, 1]))
 
 
+def scale_for(height: float | None, body: Body | None, shape: np.ndarray) -> float:
+    """Factor on body and path that gives a height in metres, None = as solved; shape: (K,) or (T, K)."""
+    return height / height_at_rest(body, one_shape(shape)) if height else 1.0
+
+
 def _penalty(smooth: float, step: float) -> float:
     return strength(smooth, 1 / max(step, 1e-3))
 
@@ -455,7 +337,3 @@ def _penalty(smooth: float, step: float) -> float:
 def _step(timestamps: np.ndarray) -> float:
     """Seconds from frame to frame, as a rule."""
     return float(np.median(np.diff(timestamps))) if len(timestamps) > 1 else 0.0
-
-
-def _chunks(rows: np.ndarray, size: int) -> list[np.ndarray]:
-    return [rows[i:i + size] for i in range(0, len(rows), size)]

@@ -29,6 +29,7 @@ _SHIFTS = {"nose": (0, .012, -.018), "eye": (-.007, .004, -.013), "ear": (-.013,
            "shoulder": (-.004, .020, .007), "elbow": (.004, .009, .006), "wrist": (-.001, .002, .007),
            "hip": (.029, .065, -.003), "knee": (-.011, .024, .001), "ankle": (.003, .030, -.011),
            "big_toe": (.010, -.033, -.029), "small_toe": (0, 0, 0), "heel": (-.002, .039, -.013)}
+DRAWN = 0.6  # the definition that detectors of others come nearest to
 DETECTOR_SHIFT = np.array([_SHIFTS[n.removeprefix("left_").removeprefix("right_")] for n in BODY23], np.float32)
 
 
