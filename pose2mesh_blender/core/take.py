@@ -274,10 +274,7 @@ class Take:
 
         Meshes of the take then count as not solved: all, or those of the rows `stale` (M,).
         """
-        self._check_writable()
-        path = self._make_person(person)
-        if not (path / "keypoints.npy").exists():
-            allocate(path / "keypoints.npy", (len(self), 23, 3))
+        self._folder_with(person, "keypoints")
         if stale is None:
             self.clear_solved()
         else:
@@ -294,11 +291,7 @@ class Take:
 
     def prepare_mesh(self, person: int, shape: np.ndarray) -> None:
         """Allocates what `write_mesh` fills. shape (16,), or (T, 16) where it is free."""
-        self._check_writable()
-        path = self._make_person(person)
-        for name in ("vertices", "translation", "joints"):
-            if not (path / f"{name}.npy").exists():
-                allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
+        path = self._folder_with(person, "vertices", "translation", "joints")
         values = np.asarray(shape, "<f4")
         if values.ndim == 2:
             write_file(path / "shapes.npy", npy_header(values.shape, "<f4") + values.tobytes())
@@ -310,17 +303,13 @@ class Take:
 
     def write_stages(self, person: int, stages: Stages, first: int = 0) -> None:
         """stages: of the rows from `first` on."""
-        self._check_writable()
-        path = self._make_person(person)
+        self._folder_with(person, *stages._fields)
         for name, values in stages._asdict().items():
-            if not (path / f"{name}.npy").exists():
-                allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
             self._writer(person, name).write(np.arange(first, first + len(values)), values)
 
     def write_footing(self, person: int, footing: Footing | None) -> None:
         """Stores where the person stands, whole or not at all."""
-        self._check_writable()
-        path = self._make_person(person) / "footing.npz"
+        path = self._folder_with(person) / "footing.npz"
         if footing is None:
             with writing(path):
                 path.unlink(missing_ok=True)
@@ -380,10 +369,15 @@ class Take:
     def _person(self, person: int) -> Path:
         return self.folder / f"person_{int(person)}"
 
-    def _make_person(self, person: int) -> Path:
+    def _folder_with(self, person: int, *names: str) -> Path:
+        """The person's folder, made where it is missing, with these arrays in it."""
+        self._check_writable()
         path = self._person(person)
         with writing(path):
             path.mkdir(exist_ok=True)
+        for name in names:
+            if not (path / f"{name}.npy").exists():
+                allocate(path / f"{name}.npy", (len(self), *PERSON_ARRAYS[name]))
         return path
 
     def _array(self, person: int, name: str) -> np.memmap:
