@@ -139,7 +139,7 @@ class Job:
     def run(self, terminal: Terminal) -> str:
         """Does it all and returns a summary in words."""
         from .core.batch import take_beside
-        from .core.pipeline import body_of
+        from .core.solve_take import body_of
         from .core.take import UnusableTakeError
 
         check_outputs(self.outputs, source=self.source)

@@ -14,8 +14,9 @@ import pytest
 
 from pose2mesh_blender.core import pipeline
 from pose2mesh_blender.core.errors import Cancelled, TakeError
-from pose2mesh_blender.core.pipeline import Engines, Settings, run, solve_take
+from pose2mesh_blender.core.pipeline import Engines, Settings, run
 from pose2mesh_blender.core.results import read_result
+from pose2mesh_blender.core.solve_take import MESH_CHUNK, solve_take
 from pose2mesh_blender.core.take import Take
 from pose2mesh_blender.core.track_log import read_log
 
@@ -75,7 +76,7 @@ def test_a_cancelled_solve_goes_on(tmp_path, demo_clip, engines, whole):
     with pytest.raises(Cancelled):
         run(demo_clip, tmp_path / "t", SETTINGS, lambda *p: pieces.append(p), lambda: pieces[-1][0] == "mesh", engines)
     take = Take.open(tmp_path / "t")
-    assert take.detected.all() and take.solved.sum() == pipeline.MESH_CHUNK
+    assert take.detected.all() and take.solved.sum() == MESH_CHUNK
     assert np.isfinite(take.vertices(take.people[0])[take.solved]).all()
     pieces.clear()
     same(run(demo_clip, tmp_path / "t", SETTINGS, lambda *p: pieces.append(p), engines=engines), whole)

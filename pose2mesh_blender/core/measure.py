@@ -1,9 +1,9 @@
 """How tall a person of a take is. No `bpy` module use."""
 from __future__ import annotations
 
-from .pipeline import body_of
 from .resolve import solved_with
 from .solve import height_at_rest
+from .solve_take import body_of
 from .take import Take
 
 

@@ -10,81 +10,25 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from .body import Body, load_body
-from .camera import DEFAULT_FOV, intrinsics_from_focal, intrinsics_from_fov
-from .errors import Cancelled, FootageError, Pose2MeshError
+from .errors import Cancelled, FootageError
 from .files import UnusableTakeError, writing
 from .footage import Footage, open_footage
 from .keypoint_files import KeypointSequence, is_keypoint_input, read_keypoint_file
 from .people import choose_people, prominence, set_detected
-from .smoothing import is_free, smoothing_of
+from .progress import Progress, keeps, never, silent
+from .settings import Settings
+from .solve_take import body_of, solve_take
 from .take import Take
 from .track_log import TrackLog
 
-Progress = Callable[[str, int, int], None]
 STATE = "detection.json"  # what the estimator and the tracker remember of the frames before
-MESH_CHUNK = 32  # rows
 OTHER_TAKE = "Delete the take folder, or name another one (--take)."
 SMALLER_START = "Choose a smaller first frame (--start)."
-
-
-@dataclass
-class Settings:
-    """What a user chooses. fov: degrees across the longer image side; focal: pixels (wins over fov); height: metres."""
-
-    preset: str = "accurate"
-    device: str = "auto"
-    people: int | None = None
-    start: int = 0
-    end: int | None = None
-    step: int = 1
-    fov: float | None = None
-    focal: float | None = None
-    smooth: float = 0.5
-    feet: bool = True
-    height: float | None = None
-    body: str | None = None
-    free_shape: bool = False
-    threads: int = 0  # of the processor for each network; 0 = as many as help
-    confidence: float | None = None  # 0..1, from which somebody counts as a person; None = the detector's own
-    detector: str | None = None  # an ONNX network of the user's for the keypoints (core/detection/topdown.py)
-    image_size: tuple[int, int] | None = None  # for keypoint files that do not say
-    fps: float | None = None  # likewise
-
-    @classmethod
-    def from_dict(cls, values: dict) -> Settings:
-        """Unknown names are refused, so that a typing error does not pass silently."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise Pose2MeshError(f"Unknown setting: {', '.join(sorted(unknown))}.", "Correct its name.")
-        settings = cls(**values)
-        settings.check()
-        return settings
-
-    def check(self) -> None:
-        """Raises Pose2MeshError for values that cannot be."""
-        for good, what in ((self.preset in ("accurate", "fast"), "preset must be accurate or fast"),
-                           (self.people is None or self.people >= 1, "people must be at least 1"),
-                           (self.start >= 0, "start must be 0 or more"), (self.step >= 1, "step must be at least 1"),
-                           (self.end is None or self.end >= self.start, "end must not be before start"),
-                           (self.fov is None or 1 <= self.fov <= 170, "fov must be 1 to 170 degrees"),
-                           (self.focal is None or self.focal > 0, "focal must be positive (pixels)"),
-                           (0 <= self.smooth <= 1, "smooth must be 0 to 1"),
-                           (self.confidence is None or 0 < self.confidence < 1, "confidence must be between 0 and 1"),
-                           (self.threads >= 0, "threads must be 0 or more"),
-                           (self.height is None or 0.3 <= self.height <= 3, "height must be 0.3 to 3 metres")):
-            if not good:
-                raise Pose2MeshError(f"Wrong setting: {what}.", "Correct it.")
-
-    def camera(self, size: tuple[int, int]) -> np.ndarray:
-        if self.focal:
-            return intrinsics_from_focal(*size, self.focal)
-        return intrinsics_from_fov(*size, self.fov or DEFAULT_FOV)
 
 
 @dataclass
@@ -133,7 +77,7 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
 
     settings = settings or Settings()
     settings.check()
-    progress, cancelled, engines = progress or _silent, cancelled or _never, engines or Engines()
+    progress, cancelled, engines = progress or silent, cancelled or never, engines or Engines()
     use_threads(settings.threads)
     source = Path(source)
     progress("open", 0, 1)
@@ -155,12 +99,12 @@ def run(source: Path | str, take_folder: Path | str, settings: Settings | None =
                 detect_take(footage, take, settings.preset, settings.device, settings.people, progress, cancelled,
                             engines, settings.confidence, settings.detector)
         except Cancelled:
-            if not take.people or not _keeps(cancelled):
+            if not take.people or not keeps(cancelled):
                 raise
         try:
             solve_take(take, network, settings, progress, cancelled, body=body)
         except Cancelled:
-            if not take.solved.any() or not _keeps(cancelled):
+            if not take.solved.any() or not keeps(cancelled):
                 raise
     return Take.open(take_folder)
 
@@ -272,7 +216,7 @@ def detect_take(footage: Footage, take: Take, preset: str = "accurate", device: 
 
     Raises FootageError when nobody is found, Cancelled (people found so far are then chosen and stored).
     """
-    progress, cancelled = progress or _silent, cancelled or _never
+    progress, cancelled = progress or silent, cancelled or never
     done = int(np.argmin(np.append(take.detected, False)))
     if done < len(take):
         estimator = (engines or Engines()).estimator(preset, device, confidence, detector)
@@ -359,120 +303,3 @@ def _write_state(path: Path, state: dict) -> None:
     with writing(path):
         temporary.write_text(json.dumps(state))
         os.replace(temporary, path)
-
-
-# -- solving ----------------------------------------------------------------------------------------------------------
-def solve_take(take: Take, network, settings: Settings | None = None, progress: Progress | None = None,
-               cancelled: Callable[[], bool] | None = None, frames: np.ndarray | None = None,
-               body: Body | None = None) -> None:
-    """Keypoints to meshes for every detected row that is not solved with these settings yet.
-
-    frames: rows to solve now (default all). Raises Cancelled after the piece in work is stored.
-    """
-    from .placement import world_from_camera
-    from .solve import SolveSettings, mesh_frames, solve_motion
-    from .standing import stand
-
-    settings, progress, cancelled = settings or Settings(), progress or _silent, cancelled or _never
-    body = body or body_of(settings)
-    key = solve_key(take, settings, network, body)
-    if take.info["solve"].get("key") != key:
-        take.clear_solved()
-        take.info["solve"] = {"key": key, "smooth": settings.smooth, "feet": settings.feet,
-                              "height": settings.height, "body": settings.body, "free_shape": settings.free_shape,
-                              "engine": network.engine, "network": network.hashes}
-        take.save()
-    todo = np.flatnonzero(take.detected & ~take.solved)
-    if frames is not None:
-        todo = np.intersect1d(todo, frames)
-    motions = {}
-    if len(todo):
-        solve_settings = SolveSettings(smooth=settings.smooth, device=settings.device, height=settings.height,
-                                       feet=False)  # everybody's together, below
-        by_hand = {person: take.edits(person).mask(len(take)) for person in take.people}
-        whole, at_once = len(take) * len(take.people), getattr(cancelled, "at_once", cancelled)
-        for n, person in enumerate(take.people):
-            def tick(share: float, before: int = n * len(take)) -> None:
-                progress("solve", before + int(share * len(take)), whole)
-                if at_once():
-                    raise Cancelled
-
-            own = replace(solve_settings, smooth=smoothing_of(take.info, person),
-                          free_shape=is_free(take.info, person))
-            motions[person] = solve_motion(take.keypoints(person), take.timestamps, take.intrinsics, network,
-                                           own, detector=detector_of(take), tick=tick, body=body,
-                                           by_hand=by_hand[person])
-        if settings.feet:
-            standing = stand(list(motions.values()), [take.keypoints(p) for p in motions], list(by_hand.values()),
-                             take.timestamps, take.intrinsics, network, resize=settings.height is None)
-            motions = dict(zip(motions, standing))
-        for person, motion in motions.items():
-            take.prepare_mesh(person, motion.shape)
-            take.write_footing(person, motion.footing)
-            take.write_stages(person, motion.stages)
-        progress("solve", whole, whole)
-        _keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
-    total, before = int(take.detected.sum()), int(take.solved.sum())
-    try:
-        for start in range(0, len(todo), MESH_CHUNK):
-            rows = todo[start:start + MESH_CHUNK]
-            for person, motion in motions.items():
-                _mesh_rows(take, person, motion, rows, network, body, mesh_frames)
-            take.mark_solved(rows)
-            progress("mesh", before + start + len(rows), total)
-            if cancelled():
-                raise Cancelled
-    finally:
-        people = [take.joints(p) + take.translation(p)[:, None] for p in take.people if take.has_mesh(p)]
-        if people:
-            floors = [f.scaled_floor for f in map(take.footing, take.people) if f is not None]
-            world = world_from_camera(people, floors[0] if floors else None)  # the most prominent person's
-            take.info["world_from_camera"] = np.asarray(world, np.float64).tolist()
-            take.save()
-
-
-def _mesh_rows(take: Take, person: int, motion, rows: np.ndarray, network, body: Body, mesh_frames) -> None:
-    vertices = np.full((len(rows), 6890, 3), np.nan, np.float32)
-    joints = np.full((len(rows), 24, 3), np.nan, np.float32)
-    valid = np.asarray(motion.valid)[rows]
-    if valid.any():
-        vertices[valid] = mesh_frames(motion, network, rows[valid], body)
-        joints[valid] = body.regress("smpl24", vertices[valid])
-    take.write_mesh(person, rows, vertices, np.where(valid[:, None], motion.translation[rows], np.nan), joints)
-
-
-def solve_key(take: Take, settings: Settings, network, body: Body) -> str:
-    digest = hashlib.sha256(json.dumps([take.info["intrinsics"], settings.smooth, settings.feet, settings.height,
-                                        network.hashes, take.people, take.info.get("smoothing", {}),
-                                        [is_free({**take.info, "solve": vars(settings)}, p) for p in take.people]],
-                                       sort_keys=True).encode())
-    digest.update(body.v_template.tobytes())
-    for person in take.people:
-        digest.update(take.keypoints(person).tobytes() + take.edits(person).mask(len(take)).tobytes())
-    return digest.hexdigest()
-
-
-def detector_of(take: Take) -> str:
-    """Whose joint definitions the keypoints follow, for `solve_motion`."""
-    return "other" if take.footage.get("kind") == "keypoints" else "movenet"
-
-
-def body_of(settings: Settings) -> Body:
-    """The bundled body, or the user's own SMPL file."""
-    if settings.body is None:
-        return load_body()
-    from .smpl_file import read_smpl, smpl_to_body
-
-    return smpl_to_body(read_smpl(settings.body))
-
-
-def _keeps(cancelled: Callable[[], bool]) -> bool:
-    return bool(getattr(cancelled, "take_keep", _never)())
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    return None
-
-
-def _never() -> bool:
-    return False

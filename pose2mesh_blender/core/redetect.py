@@ -11,9 +11,9 @@ from .detection.movenet import keypoint_box
 from .edits import Edits, absent_in, same
 from .errors import Cancelled, TakeError
 from .footage import Footage, open_footage
+from .progress import Progress
 from .take import Take
 
-Progress = Callable[[str, int, int], None]
 FEWEST = 4  # keypoints that say where somebody is
 
 

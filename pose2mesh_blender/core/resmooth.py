@@ -13,10 +13,10 @@ import numpy as np
 from . import roster
 from .errors import Cancelled, TakeError
 from .motion import Motion
-from .pipeline import body_of, detector_of, solve_key
 from .resolve import PIECE, PIECE_LIVE, Told, solved_with
 from .smoothing import is_free, smoothing_of
 from .solve import SolveSettings, mesh_frames, scale_for, solve_rows, window_of
+from .solve_take import body_of, detector_of, solve_key, store_meshes, store_motion
 from .stages import Known
 from .standing import hold_rows
 from .take import Take
@@ -69,9 +69,7 @@ def resmooth(take: Take, person: int, smooth: float, network, *, free: bool | No
     key = (str(take.folder), person, smooth, free, take.keypoints(person).tobytes(),
            take.edits(person).mask(len(take)).tobytes(), take.intrinsics.tobytes(), id(network))
     motion = (kept or Kept()).get(key, lambda: roster.person_motion(take, person, network, smooth, body, free=free))
-    take.prepare_mesh(person, motion.shape)
-    take.write_footing(person, motion.footing)
-    take.write_stages(person, motion.stages)
+    store_motion(take, person, motion)
     rows = np.flatnonzero(take.done)
     if focus is not None:
         rows = rows[np.argsort(np.abs(rows - focus), kind="stable")]
@@ -80,7 +78,7 @@ def resmooth(take: Take, person: int, smooth: float, network, *, free: bool | No
         if cancelled():
             raise Cancelled
         part = np.sort(rows[start:start + piece])
-        roster.write_rows(take, person, part, motion, network, body)
+        store_meshes(take, person, part, motion, network, body)
         finished(person, part)
         if progress:
             progress("mesh", min(start + piece, len(rows)), len(rows))

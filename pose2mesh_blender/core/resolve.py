@@ -17,9 +17,10 @@ from .edits import Edits
 from .errors import Cancelled, TakeError
 from .motion import Motion
 from .network.engine import Network
-from .pipeline import Settings, body_of, detector_of, solve_key, solve_take
+from .settings import Settings
 from .smoothing import is_free, smoothing_of
 from .solve import SolveSettings, mesh_frames, scale_for, solve_motion, solve_rows, window_of
+from .solve_take import body_of, detector_of, solve_key, solve_take
 from .stages import Known, Stages, bits
 from .standing import hold_rows
 from .take import Take
@@ -287,8 +288,8 @@ class _Context:
             motion, first, last, seen[0], take.timestamps, take.intrinsics, self.network, footing, seen[1]))
 
     def _solve_settings(self, person: int) -> SolveSettings:
-        return SolveSettings(smooth=smoothing_of(self.take.info, person), device=self.settings.device,
-                             height=self.settings.height, free_shape=is_free(self.take.info, person))
+        return SolveSettings(smooth=smoothing_of(self.take.info, person), height=self.settings.height,
+                             free_shape=is_free(self.take.info, person))
 
 
 def _reached(new: Motion, old: Motion) -> np.ndarray:

@@ -16,10 +16,10 @@ from .edits import Edits, absent_in
 from .errors import Cancelled, TakeError
 from .motion import Motion
 from .people import prominence
-from .pipeline import body_of, detector_of, solve_key
 from .resolve import solved_with
 from .smoothing import is_free, smoothing_of
-from .solve import SolveSettings, mesh_frames, solve_motion
+from .solve import SolveSettings, solve_motion
+from .solve_take import body_of, detector_of, solve_key, store_meshes, store_motion
 from .standing import stand
 from .take import Take
 
@@ -142,8 +142,7 @@ def person_motion(take: Take, person: int, network, smooth: float, body, like: l
     if known is not None and (known.ndim == 2) != free:
         known = None
     motion = solve_motion(keypoints, take.timestamps, take.intrinsics, network,
-                          SolveSettings(smooth=smooth, device=settings.device, height=settings.height, feet=False,
-                                        free_shape=free),
+                          SolveSettings(smooth=smooth, height=settings.height, feet=False, free_shape=free),
                           detector_of(take), body=body, shape=known, by_hand=by_hand)
     if settings.feet:
         motion = stand([motion], [keypoints], [by_hand], take.timestamps, take.intrinsics, network, resize=False)[0]
@@ -190,26 +189,13 @@ def _solve_aside(take: Take, people: list[int], like: list[int] | None, network,
     done = np.flatnonzero(take.done)
     for n, person in enumerate(people):
         motion = person_motion(take, person, network, smoothing_of(take.info, person), body, like)
-        take.prepare_mesh(person, motion.shape)
-        take.write_footing(person, motion.footing)
-        take.write_stages(person, motion.stages)
+        store_motion(take, person, motion)
         for start in range(0, len(done), PIECE):
             if cancelled and cancelled():
                 raise Cancelled
-            write_rows(take, person, done[start:start + PIECE], motion, network, body)
+            store_meshes(take, person, done[start:start + PIECE], motion, network, body)
             if progress:
                 progress("mesh", n * len(done) + min(start + PIECE, len(done)), len(people) * len(done))
-
-
-def write_rows(take: Take, person: int, rows: np.ndarray, motion: Motion, network, body) -> None:
-    """Meshes, joints and places of these rows (N,) of a motion of the whole take; NaN where the person is absent."""
-    vertices = np.full((len(rows), 6890, 3), np.nan, np.float32)
-    joints = np.full((len(rows), 24, 3), np.nan, np.float32)
-    valid = np.asarray(motion.valid)[rows]
-    if valid.any():
-        vertices[valid] = mesh_frames(motion, network, rows[valid], body)
-        joints[valid] = body.regress("smpl24", vertices[valid])
-    take.write_mesh(person, rows, vertices, np.where(valid[:, None], motion.translation[rows], np.nan), joints)
 
 
 def _replace(take: Take, people: list[int], names: dict[int, str]) -> None:

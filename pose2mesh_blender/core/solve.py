@@ -32,7 +32,6 @@ CALM = 300.0  # distances are smoothed with so many times the penalty of directi
 @dataclass(frozen=True)
 class SolveSettings:
     smooth: float = 0.5  # 0 = raw .. 1 = strongest
-    device: str = "auto"
     height: float | None = None  # metres; None = as the network guesses
     feet: bool = True  # feet that stand neither slide nor sink
     free_shape: bool = False  # the body's shape may change over the take, slowly; else there is one
