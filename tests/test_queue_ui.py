@@ -9,7 +9,7 @@ import bpy
 import numpy as np
 import pytest
 from events import one_by_one
-from test_ui import Modal, Window, begin, tick
+from modal import Modal, Window, begin, tick
 
 import pose2mesh_blender
 from pose2mesh_blender.core.take import Take
