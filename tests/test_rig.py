@@ -116,7 +116,7 @@ def test_compact_shapes_say_their_error(dance):
     off = [1000 * np.linalg.norm(bounded.points(i) - vertices[i], axis=1).max() for i in range(30)]
     assert max(off) == pytest.approx(bounded.error.max.max(), rel=0.01)
     assert max(off) < 15 < loose.error.max.max()
-    assert bounded.within(20, 15) and not loose.within(20, 15)
+    assert bounded.error.within(20, 15) and not loose.error.within(20, 15)
     still = compact(np.repeat(vertices[:1], 3, 0), 1)
     assert len(still.shapes) == 0
     assert np.abs(still.points(2) - vertices[0]).max() < 1e-5
@@ -197,9 +197,9 @@ def test_a_bound_holds_in_every_frame_or_is_said_not_to(dance):
     vertices[odd] = np.mean(few[[3, 20]], 0) + few[8] - few[15]
     found = compact(vertices, 1, largest=2)
     off = 1000 * max(np.linalg.norm(found.points(i) - vertices[i], axis=1).max() for i in range(900))
-    assert off < 2.01 and found.within(1, 2)
+    assert off < 2.01 and found.error.within(1, 2)
     capped = compact(vertices, 1, largest=2, most=3)
-    assert len(capped.shapes) == 3 and not capped.within(1, 2)
+    assert len(capped.shapes) == 3 and not capped.error.within(1, 2)
 
 
 def test_what_cannot_be_fitted_is_refused(dance):

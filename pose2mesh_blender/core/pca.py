@@ -20,10 +20,6 @@ class Pca:
     weights: np.ndarray  # (N, K) 0..1
     error: Distances  # of the mixed points
 
-    def within(self, budget: float, largest: float = 0.0) -> bool:
-        """Whether the mean error is at most `budget` and no vertex is off by more than `largest` mm (0: any)."""
-        return _within(self.error, budget, largest)
-
     def points(self, row: int) -> np.ndarray:
         return self.base + np.tensordot(self.weights[row].astype(np.float32), self.shapes, 1)
 
@@ -44,7 +40,7 @@ def compact(points: np.ndarray, budget: float, largest: float = 0.0, most: int =
 
     def good(shapes: int, rows: slice | np.ndarray = slice(None)) -> Distances | None:
         error = _error(points[rows], mean, basis[:shapes], weights[rows, :shapes])
-        return error if _within(error, budget, largest) or shapes == len(basis) else None
+        return error if error.within(budget, largest) or shapes == len(basis) else None
 
     low, high = 0, len(basis)
     while low < high:
@@ -72,10 +68,6 @@ def correctives(rig: Rig, vertices: np.ndarray, budget: float, most: int = 32) -
         gap = vertices[rows] - rig.skin(rows)
         wanted[rows] = rig.rest + np.linalg.solve(blend.reshape(*gap.shape, 3), gap[..., None])[..., 0]
     return compact(wanted, budget, most=most)
-
-
-def _within(error: Distances, budget: float, largest: float) -> bool:
-    return bool(error.mean.mean() <= budget and (not largest or error.max.max() <= largest))
 
 
 def _error(points: np.ndarray, mean: np.ndarray, basis: np.ndarray, weights: np.ndarray) -> Distances:

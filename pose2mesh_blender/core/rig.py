@@ -78,6 +78,10 @@ class Distances:
     p95: np.ndarray
     max: np.ndarray
 
+    def within(self, budget: float, largest: float = 0.0) -> bool:
+        """Whether the mean is at most `budget` mm and no vertex of any frame is off by more than `largest` (0: any)."""
+        return bool(self.mean.mean() <= budget and (not largest or self.max.max() <= largest))
+
     def __str__(self) -> str:
         return f"mean {self.mean.mean():.1f}, 95 % {self.p95.mean():.1f}, largest {self.max.max():.1f} mm"
 

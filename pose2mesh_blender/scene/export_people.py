@@ -78,7 +78,7 @@ def _write(path: Path, objects: Sequence[bpy.types.Object], preset: Preset, opti
 def _said(found: Pca, options: ExportOptions) -> str:
     """What mixed shapes cost, and whether that is more than was asked for."""
     text = f"{len(found.shapes)} shapes, off by {found.error}"
-    if found.within(options.budget, options.largest):
+    if found.error.within(options.budget, options.largest):
         return text
     asked = f"{options.budget:g} mm on average" + (f" and {options.largest:g} mm at most" if options.largest else "")
     return f"{text}, more than the {asked} that were asked for: {len(found.shapes)} shapes are the most"
