@@ -1,6 +1,7 @@
 """pose2mesh.edit_keypoints: the clip editor, on the person's tracks, beside the viewport."""
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import bpy
@@ -36,7 +37,6 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             self.report({"ERROR"}, told(error))
             return {"CANCELLED"}
         tracked.clip.tracking.objects.active = tracked.object
-        before = len(context.screen.areas) if context.screen else 0
         area = _clip_editor(context)
         if area is None:
             self.report({"ERROR"}, say(
@@ -50,8 +50,6 @@ class POSE2MESH_OT_edit_keypoints(bpy.types.Operator):
             override: Any = context.temp_override(area=area, region=region)
             with override:
                 bpy.ops.clip.view_all(fit_view=True)
-        if context.screen and len(context.screen.areas) > before:
-            bpy.app.timers.register(_fill_viewports, first_interval=0.2)  # areas have their new sizes then
         self.report({"INFO"}, say("Drag the markers of {}. Ctrl+Z takes back", tracked.name))
         return {"FINISHED"}
 
@@ -72,16 +70,18 @@ def _clip_editor(context: bpy.types.Context) -> bpy.types.Area | None:
     new = [a for a in context.screen.areas if a not in areas]
     if not new:
         return None
+    fill = functools.partial(_fill, wide.as_pointer())
+    bpy.app.timers.register(fill, first_interval=0.2)  # areas have their new sizes then
     new[0].type = "CLIP_EDITOR"
     editor: Any = new[0].spaces.active
     editor.show_region_toolbar = editor.show_region_ui = False  # half a viewport is narrow
     return new[0]
 
 
-def _fill_viewports() -> None:
-    """The viewport that was divided shows the whole picture again."""
+def _fill(divided: int) -> None:
+    """The viewport that was divided, if it is there still, shows the whole picture again; others stay as they are."""
     take = active_take(bpy.context)
     for window in bpy.context.window_manager.windows if take else ():
         for area in window.screen.areas:
-            if area.type == "VIEW_3D":
+            if area.as_pointer() == divided and area.type == "VIEW_3D":
                 viewing.fill(bpy.context, window, area, take[takes.SIZE])
