@@ -18,6 +18,7 @@ from .errors import KeypointFileError
 from .footage import natural_key
 from .skeletons import SKELETONS, convert
 
+SUFFIXES = (".npz", ".json")  # of files
 NPZ_HELP = ("It must hold keypoints (T,J,3) or (P,T,J,3), skeleton (one of " + ", ".join(SKELETONS)
             + ") and image_size (W,H).")
 # A detector may place a hidden joint outside the picture, but not further than this many picture sizes.
@@ -48,7 +49,7 @@ def is_keypoint_input(path: Path | str) -> bool:
     path = Path(path)
     if os.path.isdir(path):
         return any(path.glob("*_keypoints.json"))
-    return path.suffix.lower() in (".npz", ".json")
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_keypoint_file(path: Path | str, *, image_size: tuple[int, int] | None = None,

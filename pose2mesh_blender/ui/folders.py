@@ -8,6 +8,7 @@ import bpy
 
 from ..core.copies import copy_detection
 from ..core.errors import TakeError
+from ..core.keypoint_files import is_keypoint_input
 from ..core.take import Take
 from ..scene import takes
 
@@ -42,6 +43,6 @@ def take_name(source: Path, settings: dict) -> str:
     except OSError:
         state = ""
     key = [str(source), state, *(str(settings[k]) for k in ("preset", "start", "end", "step"))]
-    key += [f"{name} {settings[name]}" for name in ("confidence", "detector", "image_size", "fps")
-            if settings.get(name)]
+    own = ("image_size", "fps") if is_keypoint_input(source) else ("confidence", "detector")
+    key += [f"{name} {settings[name]}" for name in own if settings.get(name)]
     return f"{source.stem[:40]}-{hashlib.sha256(chr(0).join(key).encode()).hexdigest()[:10]}"

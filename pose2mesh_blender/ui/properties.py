@@ -7,6 +7,7 @@ from typing import Any, Literal
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, IntVectorProperty, StringProperty
 
+from ..core.keypoint_files import SUFFIXES
 from ..scene import takes
 
 # What operators answer.
@@ -104,7 +105,7 @@ class Pose2MeshSettings(AnimateOptions, bpy.types.PropertyGroup):
 def of_keypoints(settings: Pose2MeshSettings) -> bool:
     """Whether the chosen footage is a file of keypoints, or may be a folder of such."""
     path = bpy.path.abspath(settings.footage)
-    return path.lower().endswith((".json", ".npz")) or os.path.isdir(path)
+    return path.lower().endswith(SUFFIXES) or os.path.isdir(path)
 
 
 def settings_of(scene: bpy.types.Scene) -> Pose2MeshSettings:
