@@ -15,9 +15,9 @@ class Test(jobs.Job):
 
     pausable = False
 
-    def __init__(self, devices: list[str], threads: int) -> None:
-        super().__init__([Path()], Path(), {}, lambda folder: "")
-        self.devices, self.threads = devices, threads
+    def __init__(self, devices: list[str], settings: dict) -> None:
+        super().__init__([Path()], Path(), settings, lambda folder: "")
+        self.devices = devices
         preferences.tested.clear()
 
     def start(self) -> None:
@@ -54,7 +54,7 @@ class Test(jobs.Job):
         return source
 
     def _request(self, folder: Path) -> dict:
-        return {"cmd": "test", "devices": self.devices, "settings": {"threads": self.threads}}
+        return {"cmd": "test", "devices": self.devices, "settings": self.settings}
 
 
 class POSE2MESH_OT_test_devices(jobs.WorkerOperator, bpy.types.Operator):
@@ -72,4 +72,4 @@ class POSE2MESH_OT_test_devices(jobs.WorkerOperator, bpy.types.Operator):
 
     def _start(self, context: bpy.types.Context, modal: bool) -> Result:
         names = [d[0] for d in preferences.DEVICES if d[0] != "auto"]
-        return self.begin(context, lambda: Test(names, preferences.engine(context)["threads"]), modal)
+        return self.begin(context, lambda: Test(names, preferences.engine(context)), modal)
