@@ -14,7 +14,7 @@ from .skeletons import BODY23_FLIP
 
 ARMS, LEGS = np.arange(5, 11), np.arange(11, 23)  # body23
 FAR = 0.15  # of the person's size: a keypoint farther off than this is an outlier, and no farther
-BETTER = 0.7  # exchanged, the keypoints must lie this much nearer ..
+BETTER = 0.6  # exchanged, the keypoints must lie this much nearer ..
 LEAST = 0.02  # .. and by at least this share of the size on average: what overlaps has no sides
 
 
