@@ -16,7 +16,7 @@ from pose2mesh_blender.core.errors import Cancelled, TakeError
 from pose2mesh_blender.core.network import joints as J
 from pose2mesh_blender.core.network.engine import load_network
 from pose2mesh_blender.core.pipeline import Settings, solve_take
-from pose2mesh_blender.core.resolve import Memory, resolve
+from pose2mesh_blender.core.resolve import Memory, _Context, resolve
 from pose2mesh_blender.core.skeletons import BODY23, SMPL24, SMPL24_PARENTS
 from pose2mesh_blender.core.take import Take
 
@@ -223,6 +223,15 @@ def test_choosing_people_again_keeps_corrections(demo_take):
         choose_people(take, 2)
         assert take.keypoints(person)[2, WRIST].tolist() == edits.values[0].tolist()
         np.testing.assert_array_equal(take.edits(person).detected(take.keypoints(person)), detected)
+
+
+def test_a_glimpse_that_the_whole_take_does_not_bear_out_goes(take, monkeypatch):
+    """Few neighbours may say that a frame moves where the whole take says that it does not: its mesh is as before."""
+    far, before = COUNT - 1, arrays(take, 0)
+    monkeypatch.setattr(_Context, "glimpse", lambda self, person, old, new, focus, places: (
+        np.array([far]), before[0][[far]] + 0.01, before[1][[far]], before[2][[far]]))
+    resolve(take, {0: moved(take, shift=(2.0, 0.0), rows=0)}, NETWORK, focus=far)
+    np.testing.assert_allclose(take.vertices(0)[far], before[0][far], atol=1e-3)
 
 
 @pytest.fixture(scope="module")

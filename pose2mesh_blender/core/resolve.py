@@ -115,17 +115,17 @@ def resolve(take: Take, edits: dict[int, Edits], network, *, device: str = "auto
             take.write_mesh(person, *shown)
             finished(person, np.array([focus]))
             glimpsed.add(person)
+    # a glimpse makes room for what the whole take says, be it that nothing moves
+    base = replace(base, left={p: np.union1d(rows, [focus]) if p in glimpsed else rows
+                               for p, rows in base.left.items()})
     if cancelled():
-        left = {p: np.union1d(rows, [focus]) if p in glimpsed else rows for p, rows in base.left.items()}
-        memory.bases[name] = replace(base, left=left)
+        memory.bases[name] = base
         raise Cancelled
     todo: dict[int, np.ndarray] = {}
     motions: dict[int, list[tuple[int, Motion]]] = {}
     for person in take.people:
         seen = base.seen[person], after[person]
         todo[person], motions[person], (rows, places) = context.difference(person, *seen, base)
-        if focus is not None and person in glimpsed:
-            todo[person] = np.union1d(todo[person], [focus])  # the glimpse makes room for what the whole take says
         take.write_translation(person, rows, places)
         take.clear_solved(todo[person])
         finished(person, np.setdiff1d(rows, todo[person]))
