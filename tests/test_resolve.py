@@ -225,6 +225,22 @@ def test_choosing_people_again_keeps_corrections(demo_take):
         np.testing.assert_array_equal(take.edits(person).detected(take.keypoints(person)), detected)
 
 
+def test_a_take_of_another_network_is_corrected_by_this_one_alone(take, tmp_path):
+    """What the other one lifted, here 5 cm off, gets into no frame, and only near frames change."""
+    shutil.copytree(take.folder, tmp_path / "other")
+    before = arrays(take, 0)
+    resolve(take, {0: moved(take)}, NETWORK)
+    with Take.open(tmp_path / "other", write=True) as other:
+        stages = other.stages(0)
+        other.write_stages(0, stages._replace(lifted=stages.lifted + .05, pulled=stages.pulled + .05))
+        other.info["lifted_by"]["0"] = {"lifter": "of last year"}
+        resolve(other, {0: moved(other)}, NETWORK)
+        for one, two in zip(arrays(take, 0), arrays(other, 0)):
+            np.testing.assert_allclose(one, two, atol=1e-5)
+        np.testing.assert_array_equal(other.vertices(0)[[0, COUNT - 1]], before[0][[0, COUNT - 1]])
+        assert other.info["lifted_by"]["0"] == NETWORK.hashes
+
+
 def test_a_glimpse_that_the_whole_take_does_not_bear_out_goes(take, monkeypatch):
     """Few neighbours may say that a frame moves where the whole take says that it does not: its mesh is as before."""
     far, before = COUNT - 1, arrays(take, 0)

@@ -16,7 +16,7 @@ from .motion import Motion
 from .resolve import PIECE, PIECE_LIVE, Told, solved_with
 from .smoothing import is_free, smoothing_of
 from .solve import SolveSettings, mesh_frames, scale_for, solve_rows, window_of
-from .solve_take import body_of, detector_of, solve_key, store_meshes, store_motion
+from .solve_take import body_of, detector_of, solve_key, stages_of, store_meshes, store_motion
 from .stages import Known
 from .standing import hold_rows
 from .take import Take
@@ -69,7 +69,7 @@ def resmooth(take: Take, person: int, smooth: float, network, *, free: bool | No
     key = (str(take.folder), person, smooth, free, take.keypoints(person).tobytes(),
            take.edits(person).mask(len(take)).tobytes(), take.intrinsics.tobytes(), id(network))
     motion = (kept or Kept()).get(key, lambda: roster.person_motion(take, person, network, smooth, body, free=free))
-    store_motion(take, person, motion)
+    store_motion(take, person, motion, network)
     rows = np.flatnonzero(take.done)
     if focus is not None:
         rows = rows[np.argsort(np.abs(rows - focus), kind="stable")]
@@ -91,7 +91,7 @@ def resmooth(take: Take, person: int, smooth: float, network, *, free: bool | No
 
 def _glimpse(take: Take, person: int, focus: int, smooth: float, network, body) -> np.ndarray:
     """Stores the row `focus` as its window shows it, where feet stand as before; returns the rows (1,)."""
-    stages, footing, rows = take.stages(person), take.footing(person), np.array([focus])
+    stages, footing, rows = stages_of(take, person, network), take.footing(person), np.array([focus])
     if stages is None:
         return rows[:0]
     settings = SolveSettings(smooth=smooth)

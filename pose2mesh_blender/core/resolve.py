@@ -20,7 +20,7 @@ from .network.engine import Network
 from .settings import Settings
 from .smoothing import is_free, smoothing_of
 from .solve import SolveSettings, mesh_frames, scale_for, solve_motion, solve_rows, window_of
-from .solve_take import body_of, detector_of, solve_key, solve_take
+from .solve_take import body_of, detector_of, solve_key, solve_take, stages_of, store_stages
 from .stages import Known, Stages, bits
 from .standing import hold_rows
 from .take import Take
@@ -264,14 +264,15 @@ class _Context:
             detector_of(take), by_hand, scale, alone=glimpse))
 
     def _stages(self, person: int, before: Seen) -> Stages:
-        """As the take has them; takes of an older version get them now."""
+        """As the take has them; takes of an older version, or of another network, get them now."""
         take, (keypoints, by_hand) = self.take, before
-        stages = self.stages.get(person) or take.stages(person)
+        stages = self.stages.get(person) or stages_of(take, person, self.network)
         if stages is None:
             stages = solve_motion(keypoints, take.timestamps, take.intrinsics, self.network,
                                   replace(self._solve_settings(person), feet=False), detector_of(take), body=self.body,
                                   shape=take.shapes(person), by_hand=by_hand).stages
-            take.write_stages(person, stages)
+            store_stages(take, person, stages, self.network)
+            take.save()
         self.stages[person] = stages
         return stages
 

@@ -189,7 +189,7 @@ def _solve_aside(take: Take, people: list[int], like: list[int] | None, network,
     done = np.flatnonzero(take.done)
     for n, person in enumerate(people):
         motion = person_motion(take, person, network, smoothing_of(take.info, person), body, like)
-        store_motion(take, person, motion)
+        store_motion(take, person, motion, network)
         for start in range(0, len(done), PIECE):
             if cancelled and cancelled():
                 raise Cancelled

@@ -16,6 +16,7 @@ from .progress import Progress, keeps, never, silent
 from .settings import Settings
 from .smoothing import is_free, smoothing_of
 from .solve import SolveSettings, mesh_frames, solve_motion
+from .stages import Stages
 from .standing import stand
 from .take import Take
 
@@ -59,7 +60,7 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
                              take.timestamps, take.intrinsics, network, resize=settings.height is None)
             motions = dict(zip(motions, standing))
         for person, motion in motions.items():
-            store_motion(take, person, motion)
+            store_motion(take, person, motion, network)
         progress("solve", whole, whole)
         keeps(cancelled)  # asked while nothing was finished: there is nothing to stop at yet
     total, before = int(take.detected.sum()), int(take.solved.sum())
@@ -81,11 +82,23 @@ def solve_take(take: Take, network, settings: Settings | None = None, progress: 
             take.save()
 
 
-def store_motion(take: Take, person: int, motion: Motion) -> None:
-    """All of a motion of the whole take but its meshes, whose arrays are made."""
+def store_motion(take: Take, person: int, motion: Motion, network: Network) -> None:
+    """All of a motion of the whole take but its meshes, whose arrays are made; the caller saves take.json."""
     take.prepare_mesh(person, motion.shape)
     take.write_footing(person, motion.footing)
-    take.write_stages(person, motion.stages)
+    store_stages(take, person, motion.stages, network)
+
+
+def store_stages(take: Take, person: int, stages: Stages, network: Network) -> None:
+    """Stages of the whole take, and whose they are; the caller saves take.json."""
+    take.write_stages(person, stages)
+    take.info.setdefault("lifted_by", {})[str(person)] = network.hashes
+
+
+def stages_of(take: Take, person: int, network: Network) -> Stages | None:
+    """None where the take has none of this network: a part that another one lifts does not fit in."""
+    lifted_by = take.info.get("lifted_by", {}).get(str(person), take.info["solve"].get("network"))
+    return take.stages(person) if lifted_by == network.hashes else None
 
 
 def store_meshes(take: Take, person: int, rows: np.ndarray, motion: Motion, network: Network, body: Body) -> None:
