@@ -26,7 +26,6 @@ LIMBS = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_w
 ROWS = [COCO17.index(n) for n in LIMBS]
 GROUPS = {part + "s": [i for i, n in enumerate(LIMBS) if n.endswith(part)]
           for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")}
-DRAWN = 0.6  # where between our definition of joints and MoveNet's OpenPose draws them
 FEWEST = 8  # of the 12 joints triangulated
 PIECES = 4  # of each camera's take, for the interval
 NEEDS = ("joints2d_px", "joints3d_world_m", "valid", "names_body25b", "K", "dist", "R_w2c", "center_m", "fps")
@@ -91,7 +90,7 @@ def measure_views(network: Network, views: list[View], footage: list[Path], work
 
     for view in views:
         joints = network.lift(view.keypoints, view.intrinsics, definition=0.0).joints
-        add("OpenPose keypoints, one frame", view, J.detector_points(joints, DRAWN)[:, ROWS])
+        add("OpenPose keypoints, one frame", view, J.detector_points(joints, J.DRAWN)[:, ROWS])
         add("OpenPose keypoints, whole take", view, _solved(network, view, view.keypoints, "other"))
     for i, (view, path) in enumerate(zip(views, footage)):
         keypoints, landmarks = _detected(path, view, work / f"camera{i}.npz")
@@ -99,7 +98,7 @@ def measure_views(network: Network, views: list[View], footage: list[Path], work
         seen = np.isfinite(keypoints[:, :17, 0]).any(1)
         joints = np.full((len(keypoints), J.COUNT, 3), np.nan)
         joints[seen] = network.lift(keypoints[seen], view.intrinsics, definition=1.0).joints
-        add("our detectors, one frame", view, J.detector_points(joints, DRAWN)[:, ROWS])
+        add("our detectors, one frame", view, J.detector_points(joints, J.DRAWN)[:, ROWS])
         add("our detectors, whole take", view, _solved(network, view, keypoints, "movenet"))
         add("BlazePose's own depth", view, landmarks[:, ROWS])
     return {name: _row(errors) for name, errors in rows.items()}
@@ -110,7 +109,7 @@ def _solved(network: Network, view: View, keypoints: np.ndarray, detector: str) 
     out = np.full((len(keypoints), J.COUNT, 3), np.nan)
     at = np.flatnonzero(motion.valid)
     out[at] = network.points(motion.joints[at], np.tile(motion.shape, (len(at), 1)))
-    return J.detector_points(out, DRAWN)[:, ROWS]
+    return J.detector_points(out, J.DRAWN)[:, ROWS]
 
 
 def _row(errors: list[np.ndarray]) -> dict:
