@@ -337,7 +337,11 @@ def path_shift(track: Track, runs: Sequence[Run]) -> np.ndarray:
 
 
 def reach_shift(track: Track, moves: np.ndarray, level: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """What to add to the root path (T, 3) so that no leg has to be longer than it is to do as `blend` says."""
+    """What to add to the root path (T, 3) so that legs can do as `blend` says as straight as they are.
+
+    No leg has to be longer than it is. What would bend both is taken half by half: places err either way, but a leg can
+    give in only one, and people who stand would end with bent knees.
+    """
     out = np.zeros_like(track.path)
     for side in range(2):
         spot = slice(2 * side, 2 * side + 2)
@@ -346,7 +350,8 @@ def reach_shift(track: Track, moves: np.ndarray, level: np.ndarray, up: np.ndarr
         hip, knee, ankle = (track.points[:, rows[side]] for rows in (_HIPS, _KNEES, _ANKLES))
         length = np.linalg.norm(knee - hip, axis=-1) + np.linalg.norm(ankle - knee, axis=-1)
         far = np.linalg.norm(wanted - hip, axis=-1) - STRAIGHT * length
-        out += np.clip(far, 0, FARTHEST)[:, None] * unit(wanted - hip)
+        near = np.linalg.norm(ankle - hip, axis=-1) - np.linalg.norm(wanted - hip, axis=-1)
+        out += (np.clip(far, 0, FARTHEST) - np.clip(near, 0, FARTHEST) / 2)[:, None] * unit(wanted - hip)
     return whittaker(out[:, None], np.ones((len(out), 1)), strength(0.9, track.fps))[:, 0]
 
 
